@@ -1,0 +1,139 @@
+"""Sound files and sampling rates, without torch.
+
+Conventions: mono, float32, full scale +-1, shape (samples,), 16 kHz unless stated. There is one
+resampler in the toolkit, soxr at quality ``VHQ``, because the method of resampling moves PESQ.
+"""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from pathlib import Path
+
+import numpy as np
+
+from analysis.errors import ArgumentError, check
+
+__all__ = ["SAMPLE_RATE", "RESAMPLER", "as_mono", "read_audio", "resample", "write_audio", "writing"]
+
+SAMPLE_RATE = 16000
+RESAMPLER = "VHQ"
+_MAX_RATE = 768_000
+
+
+def resample(x: np.ndarray, source: int, target: int = SAMPLE_RATE) -> np.ndarray:
+    """Resample along the first axis with soxr VHQ; N samples become round(N target/source).
+
+    ``x``: (samples,) or (samples, channels), any float type. Rates in Hz, 1 to 768000.
+    """
+    for name, rate in (("source", source), ("target", target)):
+        check(0 < rate <= _MAX_RATE, name, rate, f"a sample rate in Hz between 1 and {_MAX_RATE}")
+    x = np.asarray(x)
+    if source == target or x.shape[0] == 0:
+        return x
+    import soxr
+
+    return soxr.resample(x, source, target, quality=RESAMPLER).astype(x.dtype, copy=False)
+
+
+def as_mono(x, argument: str = "audio") -> np.ndarray:
+    """Check a waveform and return it as float32 of shape (samples,), channels averaged.
+
+    Integers are scaled by their full scale; two-dimensional input is (samples, channels). Raises
+    :class:`ArgumentError` for complex or non-numeric data, no samples, NaN or infinite samples.
+    """
+    x = np.asarray(x)
+    check(x.dtype.kind in "iuf", argument, f"dtype {x.dtype}", "real numbers")
+    check(x.ndim in (1, 2), argument, f"shape {x.shape}", "shape (samples,) or (samples, channels)")
+    check(x.size > 0, argument, "no samples", "at least one sample")
+    if x.dtype.kind in "iu":
+        info = np.iinfo(x.dtype)
+        zero = 0.0 if info.min < 0 else (info.max + 1) / 2
+        x = (x.astype(np.float64) - zero) / ((info.max - info.min + 1) / 2)
+    if x.ndim == 2:
+        x = x.mean(axis=1, dtype=np.float64)
+    finite = np.isfinite(x)
+    if not finite.all():
+        bad = int(np.argmin(finite))
+        raise ArgumentError(argument, f"{x[bad]} at sample {bad}", "finite samples only")
+    return np.ascontiguousarray(x, dtype=np.float32)
+
+
+def read_audio(path, sample_rate: int | None = SAMPLE_RATE, argument: str = "path") -> tuple[np.ndarray, int]:
+    """Read any file libsndfile knows, mix it down to mono and resample it.
+
+    Returns float32 samples of shape (samples,) and their rate; ``sample_rate=None`` keeps the file's.
+    Raises :class:`ArgumentError` when there is no such file, it is empty, it is not audio, or it holds
+    NaN or infinite samples.
+    """
+    import soundfile
+
+    path = Path(path)
+    check(path.exists(), argument, str(path), "an existing sound file")
+    check(path.is_file(), argument, str(path), "a sound file, not a folder or a device")
+    check(path.stat().st_size > 0, argument, f"{path} (empty file)", "a sound file with samples in it")
+    try:
+        x, rate = soundfile.read(path, dtype="float32", always_2d=True)
+    except (soundfile.LibsndfileError, RuntimeError, OSError, ValueError) as error:
+        wanted = "a sound file that libsndfile can read (wav, flac, ogg, mp3, ...)"
+        raise ArgumentError(argument, f"{path} ({error})", wanted) from None
+    check(x.shape[0] > 0, argument, f"{path} (0 samples)", "a sound file with samples in it")
+    x = as_mono(x, f"{argument} {path}")
+    if sample_rate is None or sample_rate == rate:
+        return x, rate
+    return resample(x, rate, sample_rate), sample_rate
+
+
+class writing:
+    """Context manager for a file that appears whole or not at all: write elsewhere, then rename.
+
+    ``with writing("a/b.csv") as temporary: ...`` gives a path in the same folder that replaces the
+    target on success and is removed on failure. Raises :class:`ArgumentError` when the folder cannot
+    be written.
+    """
+
+    def __init__(self, path, argument: str = "output"):
+        self.path, self.argument = Path(path), argument
+
+    def __enter__(self) -> Path:
+        try:
+            check(not self.path.is_dir(), self.argument, str(self.path), "a file name, not a folder")
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            handle, name = tempfile.mkstemp(
+                dir=self.path.parent, prefix=f".{self.path.stem}.", suffix=f".tmp{self.path.suffix}"
+            )
+            os.close(handle)
+        except OSError as error:
+            raise ArgumentError(
+                self.argument, f"{self.path} ({error.strerror})", "a path that can be written"
+            ) from None
+        self.temporary = Path(name)
+        return self.temporary
+
+    def __exit__(self, kind, error, trace):
+        if kind is not None:
+            self.temporary.unlink(missing_ok=True)
+            return False
+        umask = os.umask(0)
+        os.umask(umask)
+        self.temporary.chmod(0o666 & ~umask)
+        os.replace(self.temporary, self.path)
+        return False
+
+
+def write_audio(path, x, sample_rate: int = SAMPLE_RATE, subtype: str | None = None, argument: str = "output") -> None:
+    """Write a mono waveform, whole or not at all; the format follows the file's ending.
+
+    ``subtype`` is libsndfile's (``PCM_16``, ``PCM_24``, ``FLOAT``, ...), by default the format's own.
+    Samples beyond full scale are clipped by integer formats, as everywhere; scale before if it matters.
+    """
+    import soundfile
+
+    path = Path(path)
+    kind = path.suffix[1:].upper()
+    check(kind in soundfile.available_formats(), argument, str(path), "a file name ending in .wav, .flac or .ogg")
+    with writing(path, argument) as temporary:
+        try:
+            soundfile.write(temporary, np.asarray(x, dtype=np.float32), sample_rate, subtype=subtype, format=kind)
+        except (soundfile.LibsndfileError, OSError, ValueError) as error:
+            raise ArgumentError(argument, f"{path} ({error})", "a sound file that can be written") from None

@@ -1,0 +1,90 @@
+"""The bundled clips, and one door to pairs from anywhere.
+
+Conventions: 16 kHz, mono, 16-bit FLAC in ``clips/clean`` and ``clips/noisy``; noisy - clean is exact, because the
+clips were added up in 16-bit integers. ``clips.json`` says of each clip who speaks (synthesised), the text, the
+kind of noise, the SNR over the whole clip in dB, the seed and the SHA-256 of its files; ``make_clips.py`` made it.
+"""
+
+from __future__ import annotations
+
+import functools
+import json
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+from analysis.audio import read_audio
+from analysis.datasets.pairs import LazyPairs, Pair, load_folder
+from analysis.errors import ArgumentError, check
+
+__all__ = ["BundledPairs", "demo_pairs", "load_pair", "load_pairs", "manifest"]
+
+CLIPS_DIR = Path(__file__).parent / "clips"
+
+
+@functools.cache
+def manifest() -> dict:
+    """What ``clips.json`` holds: ``made_with`` (versions), ``voices`` and ``clips``, one dictionary per clip."""
+    return json.loads((CLIPS_DIR / "clips.json").read_text(encoding="utf-8"))
+
+
+def demo_pairs() -> tuple[str, ...]:
+    """The names of the bundled pairs, in order: ``demo-01``, ``demo-02``, ..."""
+    return tuple(clip["name"] for clip in manifest()["clips"])
+
+
+def load_pair(name: str = "demo-01") -> Pair:
+    """One bundled pair by name: clean, noisy and noise, float32 of shape (samples,), 16 kHz, mono, 2 to 5 s.
+
+    Its ``metadata`` hold voice, sex, accent, text, noise, snr_db, seed and source. Raises :class:`ArgumentError`,
+    with the names there are, for any other name.
+    """
+    check(name in demo_pairs(), "name", name, "one of " + ", ".join(demo_pairs()))
+    clip = next(clip for clip in manifest()["clips"] if clip["name"] == name)
+    voice = manifest()["voices"][clip["voice"]]
+    about = {key: clip[key] for key in ("voice", "text", "noise", "snr_db", "seed")}
+    about |= {"sex": voice["sex"], "accent": voice["accent"], "source": f"bundled ({voice['program']})"}
+    clean, noisy = (read_audio(CLIPS_DIR / part / f"{name}.flac")[0] for part in ("clean", "noisy"))
+    return Pair(name, clean, noisy, metadata=about)
+
+
+class BundledPairs(LazyPairs):
+    """The bundled pairs of the given names, by default all of them, read one by one."""
+
+    def __init__(self, names: Sequence[str] | None = None):
+        self.items = tuple(demo_pairs() if names is None else names)
+        for name in self.items:
+            check(name in demo_pairs(), "name", name, "one of " + ", ".join(demo_pairs()))
+
+    def load(self, item) -> Pair:
+        """Read the bundled pair of that name."""
+        return load_pair(item)
+
+
+def load_pairs(source="demo") -> Sequence[Pair]:
+    """Pairs from wherever they are, as a sequence with a length.
+
+    ``source``: ``"demo"`` for all bundled pairs, the name of one, a list of such names, a folder with ``clean/``
+    and ``noisy/`` in it (:func:`load_folder`), one :class:`Pair`, a list of pairs, or a lazy sequence such as
+    :class:`Mixtures`. Folders and bundled pairs are read when a pair is asked for. Raises
+    :class:`ArgumentError` for anything else, an empty list included.
+    """
+    if isinstance(source, LazyPairs):
+        return source
+    if isinstance(source, Pair):
+        return (source,)
+    if isinstance(source, str) and source in ("demo", *demo_pairs()):
+        return BundledPairs(None if source == "demo" else [source])
+    wanted = f"'demo', one of {demo_pairs()[0]} to {demo_pairs()[-1]}, a folder with clean/ and noisy/ in it, or pairs"
+    if isinstance(source, (str, os.PathLike)):
+        check(Path(source).is_dir(), "source", str(source), wanted)
+        return load_folder(source)
+    try:
+        parts = tuple(source)
+    except TypeError:
+        raise ArgumentError("source", source, wanted) from None
+    check(len(parts) > 0, "source", source, wanted)
+    if all(isinstance(part, Pair) for part in parts):
+        return parts
+    check(all(isinstance(part, str) for part in parts), "source", source, wanted)
+    return BundledPairs(parts)

@@ -1,0 +1,190 @@
+"""Pairs of clean and noisy speech, and folders of them.
+
+Conventions: every waveform is mono, float32, full scale +-1, 16 kHz, shape (samples,). A pair is
+
+    noisy = clean + noise,    noise := noisy - clean  (subtracted in float32, so that it holds exactly)
+
+Sequences of pairs are lazy: they hold file names, and a pair is read when it is asked for.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+
+from analysis.audio import SAMPLE_RATE, as_mono, read_audio
+from analysis.errors import ArgumentError, check
+
+__all__ = ["AUDIO_ENDINGS", "FolderPairs", "LazyPairs", "Pair", "load_folder", "power_ratio_db"]
+
+#: Endings that count as sound, in lower case; other files in a folder of pairs are passed over.
+AUDIO_ENDINGS = (".wav", ".flac", ".ogg", ".oga", ".opus", ".mp3", ".aif", ".aiff", ".aifc", ".au", ".caf", ".w64")
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Pair:
+    """One clip of clean speech and the same clip with noise: ``noise = noisy - clean``.
+
+    ``clean`` and ``noisy``: real waveforms of one length, shape (samples,), full scale +-1; they become
+    float32. ``sample_rate`` in Hz; nothing is resampled here. ``metadata``: what is known about the clip
+    (for bundled clips voice, noise kind, snr_db, text). Raises :class:`ArgumentError` for unequal lengths,
+    no samples, or samples that are not finite.
+    """
+
+    name: str
+    clean: np.ndarray
+    noisy: np.ndarray
+    sample_rate: int = SAMPLE_RATE
+    metadata: dict = field(default_factory=dict)
+
+    def __post_init__(self):
+        for part in ("clean", "noisy"):
+            object.__setattr__(self, part, as_mono(getattr(self, part), part))
+        got = f"{self.name} with {self.noisy.size} samples, clean has {self.clean.size}"
+        check(self.clean.size == self.noisy.size, "noisy", got, "clean and noisy of equal length")
+
+    @cached_property
+    def noise(self) -> np.ndarray:
+        """What was added to the clean speech, noisy - clean, float32 of shape (samples,)."""
+        return self.noisy - self.clean
+
+    @property
+    def seconds(self) -> float:
+        """Length of the clip in seconds."""
+        return self.clean.size / self.sample_rate
+
+    @property
+    def snr_db(self) -> float:
+        """Signal-to-noise ratio 10 log10(sum clean^2 / sum noise^2) over the whole clip, in dB."""
+        return power_ratio_db(self.clean, self.noise)
+
+    def __repr__(self) -> str:
+        about = "".join(f", {key} {self.metadata[key]}" for key in ("voice", "noise") if key in self.metadata)
+        return f"Pair({self.name!r}, {self.seconds:.2f} s, SNR {self.snr_db:.1f} dB{about})"
+
+
+def power_ratio_db(signal: np.ndarray, noise: np.ndarray) -> float:
+    """Power ratio 10 log10(sum signal^2 / sum noise^2) in dB; inf without noise, -inf without signal.
+
+    Both: real, any shape. The sums run in float64. Two silent inputs give nan.
+    """
+    powers = [float(np.sum(np.square(x, dtype=np.float64))) for x in (signal, noise)]
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return float(10 * np.log10(np.divide(*powers)))
+
+
+class LazyPairs(Sequence):
+    """A sequence of pairs that is read one by one; slicing gives another lazy sequence.
+
+    A subclass sets ``items``, one small entry per pair, and says in ``load(item)`` how an entry becomes a
+    :class:`Pair`. ``pairs["name"]`` works beside ``pairs[3]`` and ``pairs[2:5]``.
+    """
+
+    items: tuple = ()
+
+    def load(self, item) -> Pair:
+        """Read or make the pair of one entry of ``items``."""
+        raise NotImplementedError
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The names of the pairs, in order; nothing is read for them."""
+        return tuple(str(item) for item in self.items)
+
+    def __len__(self) -> int:
+        return len(self.items)
+
+    def __getitem__(self, index):
+        if isinstance(index, slice):
+            part = copy.copy(self)
+            part.items = self.items[index]
+            return part
+        if isinstance(index, str):
+            check(index in self.names, "name", index, "one of " + ", ".join(self.names[:20]))
+            index = self.names.index(index)
+        return self.load(self.items[index])
+
+    def __repr__(self) -> str:
+        shown = ", ".join(self.names[:3]) + (", ..." if len(self) > 3 else "")
+        return f"{type(self).__name__}({len(self)} pairs: {shown})"
+
+
+class FolderPairs(LazyPairs):
+    """The pairs of two folders of sound files with equal names, read one by one; see :func:`load_folder`."""
+
+    def __init__(self, clean_dir: Path, noisy_dir: Path, items: tuple):
+        self.clean_dir, self.noisy_dir, self.items = clean_dir, noisy_dir, items
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Path below the folders, without the ending and with forward slashes."""
+        return tuple(name for name, _, _ in self.items)
+
+    def load(self, item) -> Pair:
+        """Read one pair, mixed down to mono and resampled to 16 kHz.
+
+        Raises :class:`ArgumentError`, naming the file, for what is not audio or holds NaN, and for files of
+        unequal length. (Files of different rates may differ by the one sample of rounding; it is cut off.)
+        """
+        import soundfile
+
+        name, *files = item
+        clean, noisy = (read_audio(path, argument=part)[0] for part, path in zip(("clean", "noisy"), files))
+        if abs(clean.size - noisy.size) == 1 and len({soundfile.info(path).samplerate for path in files}) == 2:
+            clean, noisy = clean[: noisy.size], noisy[: clean.size]
+        if clean.size != noisy.size:
+            got = f"{files[1]} with {noisy.size} samples"
+            raise ArgumentError("noisy", got, f"the {clean.size} samples (at 16 kHz) of {files[0]}")
+        return Pair(name, clean, noisy, metadata={"source": str(files[1])})
+
+
+def load_folder(folder=None, *, clean_dir=None, noisy_dir=None) -> FolderPairs:
+    """The pairs in ``folder/clean`` and ``folder/noisy``, or in two folders named one by one.
+
+    Two files belong together when their paths below ``clean`` and ``noisy`` are equal up to the ending
+    (``a/x.wav`` and ``a/x.FLAC``). Any rate and number of channels: files are mixed down and resampled to
+    16 kHz when they are read, which happens when a pair is asked for. Files that are not sound and hidden
+    files are passed over. Raises :class:`ArgumentError` for a missing folder, folders without sound, a file
+    without a partner, and two files of one name on one side.
+    """
+    if folder is not None:
+        check(clean_dir is None and noisy_dir is None, "clean_dir", clean_dir, "either folder or clean_dir, not both")
+        folder = Path(folder)
+        check(folder.is_dir(), "folder", str(folder), "an existing folder with clean/ and noisy/ in it")
+        clean_dir, noisy_dir = folder / "clean", folder / "noisy"
+    sides = []
+    for argument, path in (("clean_dir", clean_dir), ("noisy_dir", noisy_dir)):
+        check(path is not None, argument, path, "a folder of sound files, or folder= with clean/ and noisy/ in it")
+        path = Path(path)
+        check(path.is_dir(), argument, str(path), "an existing folder of sound files")
+        sides.append(_sound_files(path, argument))
+    clean, noisy = sides
+    _check_partners(clean, noisy, "noisy_dir", noisy_dir)
+    _check_partners(noisy, clean, "clean_dir", clean_dir)
+    return FolderPairs(Path(clean_dir), Path(noisy_dir), tuple((name, clean[name], noisy[name]) for name in clean))
+
+
+def _sound_files(folder: Path, argument: str) -> dict[str, Path]:
+    files: dict[str, Path] = {}
+    for path in sorted(folder.rglob("*")):
+        inner = path.relative_to(folder)
+        if path.suffix.lower() not in AUDIO_ENDINGS or any(part.startswith(".") for part in inner.parts):
+            continue
+        name = inner.with_suffix("").as_posix()
+        wanted = f"one file of that name; {files.get(name)} is there too"
+        check(name not in files, argument, str(path), wanted)
+        files[name] = path
+    check(bool(files), argument, str(folder), "a folder with sound files in it (" + " ".join(AUDIO_ENDINGS) + ")")
+    return files
+
+
+def _check_partners(present: dict[str, Path], other: dict[str, Path], argument: str, folder) -> None:
+    alone = [path for name, path in present.items() if name not in other]
+    if alone:
+        more = f" (and {len(alone) - 1} more such files)" if len(alone) > 1 else ""
+        raise ArgumentError(argument, str(folder), f"a partner of {alone[0]} in it{more}")

@@ -1,0 +1,117 @@
+"""Denoisers: estimates D(x~; sigma, t, y) of x0 - y from x~ = (x0 - y) + sigma z.
+
+    score of x_t = (D - x~) / (s sigma^2),      estimate of x0 = y + D
+
+A network with a preconditioning is one; so is a closed formula for Gaussian data. Everything that a
+sampler or an objective needs from a model is the call ``denoiser(x, sigma, t, y)``, with x and y complex64
+(batch, bins, frames) and sigma, t real (batch,). Each call is counted in ``denoiser.calls``.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from analysis.errors import ArgumentError, check
+from analysis.preconditioning import Coefficients, Preconditioning
+from analysis.sde import Process
+from analysis.signal import pad_frames
+
+__all__ = ["Denoiser", "GaussianDenoiser", "NetworkDenoiser", "bf16_is_fast"]
+
+
+class Denoiser(nn.Module):
+    """Base class: counts its calls and checks shapes; subclasses define ``estimate``."""
+
+    def __init__(self):
+        super().__init__()
+        self.calls = 0
+
+    def forward(self, x: Tensor, sigma: Tensor, t: Tensor, y: Tensor) -> Tensor:
+        """D(x~; sigma, t, y), complex64 (batch, bins, frames)."""
+        check(x.shape == y.shape, "x", f"shape {tuple(x.shape)}", f"the shape of y, {tuple(y.shape)}")
+        check(sigma.shape == x.shape[:1], "sigma", f"shape {tuple(sigma.shape)}", f"one per clip, ({x.shape[0]},)")
+        self.calls += 1
+        return self.estimate(x, sigma, t, y)
+
+    def estimate(self, x: Tensor, sigma: Tensor, t: Tensor, y: Tensor) -> Tensor:
+        raise NotImplementedError(f"{type(self).__name__} must define estimate")
+
+
+class NetworkDenoiser(Denoiser):
+    """A network F with a preconditioning: D = c_skip x~ + c_out F(c_in x~ + c_shift y, y; c_noise).
+
+    ``sde``: the process the network was trained with, needed (and used) only where the preconditioning
+    depends on t or s; t is then the training process's own time at that sigma, so that such a network too can be
+    sampled with any process. ``sigma_range``: what the network was trained on. Above it the input is scaled down
+    to the largest sigma (there x~ is all noise, so only its level could surprise the network); below it the
+    smallest sigma is named. ``bf16``: run the network in bfloat16 autocast; ``None`` where the processor has it.
+    """
+
+    def __init__(
+        self,
+        network: nn.Module,
+        preconditioning: Preconditioning,
+        sde: Process | None = None,
+        sigma_range: tuple[float, float] = (0.0, float("inf")),
+        bf16: bool | None = None,
+    ):
+        super().__init__()
+        if preconditioning.needs_time and sde is None:
+            raise ArgumentError("sde", None, f"the training process, which {preconditioning} depends on")
+        self.network, self.preconditioning, self.sde = network, preconditioning, sde
+        self.sigma_range, self.bf16 = tuple(sigma_range), bf16
+
+    def coefficients(self, sigma: Tensor, t: Tensor) -> Coefficients:
+        """The preconditioning at sigma (batch,), shaped to broadcast over (batch, bins, frames)."""
+        s = torch.ones_like(sigma)
+        if self.preconditioning.needs_time:
+            own = np.asarray(self.sde.sigma_inv(sigma.double().cpu().numpy()))
+            t = torch.as_tensor(own, dtype=sigma.dtype, device=sigma.device)
+            s = torch.as_tensor(self.sde.mean_weight(own), dtype=sigma.dtype, device=sigma.device)
+        shape = (-1, 1, 1)
+        return self.preconditioning.coefficients(sigma.reshape(shape), t.reshape(shape), s.reshape(shape))
+
+    def estimate(self, x: Tensor, sigma: Tensor, t: Tensor, y: Tensor) -> Tensor:
+        low, high = self.sigma_range
+        scale = (high / sigma).clamp(max=1.0).reshape(-1, 1, 1) if high < float("inf") else 1.0
+        x, sigma = x * scale, sigma.clamp(low, high)
+        c = self.coefficients(sigma, t)
+        return c.c_skip * x + c.c_out * self.raw(c.c_in * x + c.c_shift * y, y, c.c_noise.reshape(-1))
+
+    def raw(self, a: Tensor, y: Tensor, c_noise: Tensor) -> Tensor:
+        """F(a, y; c_noise) of any number of frames: padded to the network's multiple and cut again."""
+        multiple = self.network.config.frame_multiple
+        (a, frames), (y, _) = pad_frames(a, multiple), pad_frames(y, multiple)
+        bf16 = bf16_is_fast(a.device) if self.bf16 is None else self.bf16
+        with torch.autocast(a.device.type, torch.bfloat16, enabled=bf16):
+            f = self.network(a, y, c_noise)
+        return f[..., :frames]
+
+
+class GaussianDenoiser(Denoiser):
+    """The exact denoiser for Gaussian data: x0 - y given y is CN(mean, variance), elementwise.
+
+        D = (variance x~ + sigma^2 mean) / (variance + sigma^2)
+
+    ``mean`` (of x0 - y, complex) and ``variance`` >= 0 are numbers or tensors that broadcast over (batch, bins,
+    frames). A closed formula: samplers can be held to exact answers with it, and notebooks run without weights.
+    """
+
+    def __init__(self, mean, variance):
+        super().__init__()
+        self.mean, self.variance = torch.as_tensor(mean), torch.as_tensor(variance)
+        check(bool((self.variance >= 0).all()), "variance", variance, "0 or more")
+
+    def estimate(self, x: Tensor, sigma: Tensor, t: Tensor, y: Tensor) -> Tensor:
+        square = sigma.reshape(-1, *[1] * (x.dim() - 1)) ** 2
+        return (self.variance * x + square * self.mean) / (self.variance + square)
+
+
+def bf16_is_fast(device: torch.device) -> bool:
+    """Whether the processor multiplies bfloat16 in hardware; elsewhere float32 is faster."""
+    if device.type == "cuda":
+        return torch.cuda.is_bf16_supported()
+    probe = getattr(torch.cpu, "_is_avx512_bf16_supported", lambda: False)
+    return device.type == "cpu" and bool(probe())

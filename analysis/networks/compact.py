@@ -1,0 +1,173 @@
+"""One compact U-Net in the manner of NCSN++, whose size and folding are configuration.
+
+It keeps what makes NCSN++ work (residual blocks with group normalisation and swish, embedding of the
+noise condition by Fourier features, attention at the bottom, skips divided by sqrt 2) and leaves out what costs a
+CPU most: it may *fold* the spectrogram, that is, move patches of fold x fold coefficients into channels,
+so that the convolutions run on a picture with fold^2 times fewer positions.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from analysis.errors import check
+
+__all__ = ["CompactConfig", "CompactUNet"]
+
+
+@dataclass(frozen=True)
+class CompactConfig:
+    """Size of a :class:`CompactUNet`.
+
+    ``fold``: 1, 2 or 4 (none, 2x2, 4x4). ``channels``: one number a level; each further level halves both
+    axes. ``blocks``: residual blocks a level (one more on the way up). ``condition_scale``: factor on y at the
+    input, about one over the standard deviation of its coefficients. ``frequency_bias``: a learned offset for each
+    (folded) frequency, since speech is not invariant to shifts in frequency. ``bins``: of the spectrogram.
+    """
+
+    fold: int = 4
+    channels: tuple[int, ...] = (96, 128, 192, 256)
+    blocks: int = 1
+    embedding: int = 256
+    groups: int = 16
+    attention: bool = True
+    condition_scale: float = 1.0
+    frequency_bias: bool = True
+    bins: int = 256
+
+    def __post_init__(self):
+        object.__setattr__(self, "channels", tuple(int(c) for c in self.channels))
+        check(self.fold in (1, 2, 4), "fold", self.fold, "1, 2 or 4")
+        check(len(self.channels) >= 1, "channels", self.channels, "at least one level")
+        fits = all(c > 0 and c % self.groups == 0 for c in self.channels)
+        check(fits, "channels", self.channels, f"multiples of groups = {self.groups}")
+        check(self.blocks >= 1, "blocks", self.blocks, "at least 1")
+        step = self.fold * 2 ** (len(self.channels) - 1)
+        check(self.bins % step == 0, "bins", self.bins, f"a multiple of fold * 2^(levels-1) = {step}")
+
+    @property
+    def frame_multiple(self) -> int:
+        """Inputs need a number of frames that this divides."""
+        return self.fold * 2 ** (len(self.channels) - 1)
+
+
+class Embedding(nn.Module):
+    """c_noise (batch,) -> features (batch, size): sines and cosines of fixed frequencies, then two layers."""
+
+    def __init__(self, size: int, frequencies: int = 32):
+        super().__init__()
+        # c_noise spans about -1.5 to 1 (ln(sigma)/4) or -5 to 0 (ln t): 1/4 to 16 cycles over a unit resolve both.
+        self.register_buffer("omega", 2 * math.pi * torch.logspace(-2, 4, frequencies, base=2.0), persistent=False)
+        self.layers = nn.Sequential(nn.Linear(2 * frequencies, size), nn.SiLU(), nn.Linear(size, size), nn.SiLU())
+
+    def forward(self, c_noise: Tensor) -> Tensor:
+        phase = c_noise[:, None] * self.omega
+        return self.layers(torch.cat((phase.sin(), phase.cos()), dim=1))
+
+
+class Block(nn.Module):
+    """Two 3x3 convolutions with a residual connection; the embedding scales and shifts between them."""
+
+    def __init__(self, inputs: int, outputs: int, embedding: int, groups: int):
+        super().__init__()
+        self.norm1, self.norm2 = nn.GroupNorm(_groups(inputs, groups), inputs), nn.GroupNorm(groups, outputs)
+        self.conv1 = nn.Conv2d(inputs, outputs, 3, padding=1)
+        self.conv2 = nn.Conv2d(outputs, outputs, 3, padding=1)
+        self.modulation = nn.Linear(embedding, 2 * outputs)
+        self.skip = nn.Conv2d(inputs, outputs, 1) if inputs != outputs else nn.Identity()
+        nn.init.zeros_(self.conv2.weight)
+        nn.init.zeros_(self.conv2.bias)
+
+    def forward(self, x: Tensor, embedding: Tensor) -> Tensor:
+        h = self.conv1(functional.silu(self.norm1(x)))
+        scale, shift = self.modulation(embedding)[:, :, None, None].chunk(2, dim=1)
+        h = self.conv2(functional.silu(self.norm2(h) * (1 + scale) + shift))
+        return (self.skip(x) + h) / math.sqrt(2)
+
+
+class Attention(nn.Module):
+    """Self-attention over all positions, heads of 64 channels, with a residual connection."""
+
+    def __init__(self, channels: int, groups: int):
+        super().__init__()
+        self.heads = max(1, channels // 64)
+        self.norm = nn.GroupNorm(groups, channels)
+        self.qkv, self.out = nn.Conv2d(channels, 3 * channels, 1), nn.Conv2d(channels, channels, 1)
+        nn.init.zeros_(self.out.weight)
+        nn.init.zeros_(self.out.bias)
+
+    def forward(self, x: Tensor) -> Tensor:
+        batch, channels, height, width = x.shape
+        q, k, v = self.qkv(self.norm(x)).reshape(batch, 3, self.heads, -1, height * width).transpose(-1, -2).unbind(1)
+        h = functional.scaled_dot_product_attention(q, k, v).transpose(-1, -2).reshape(batch, channels, height, width)
+        return (x + self.out(h)) / math.sqrt(2)
+
+
+class CompactUNet(nn.Module):
+    """F(a, y; c_noise): complex (batch, bins, frames) twice and (batch,) real -> complex (batch, bins, frames).
+
+    ``frames`` must be a multiple of ``config.frame_multiple``. Parameters: see :class:`CompactConfig`.
+    """
+
+    def __init__(self, config: CompactConfig | None = None):
+        super().__init__()
+        self.config = config = config or CompactConfig()
+        size, groups, patch = config.embedding, config.groups, config.fold**2
+        self.embedding = Embedding(size)
+        self.first = nn.Conv2d(4 * patch, config.channels[0], 3, padding=1)
+        if config.frequency_bias:
+            self.bias = nn.Parameter(torch.zeros(1, config.channels[0], config.bins // config.fold, 1))
+        self.down, self.up = nn.ModuleList(), nn.ModuleList()
+        skips, width = [config.channels[0]], config.channels[0]
+        for level, channels in enumerate(config.channels):
+            if level:
+                self.down.append(nn.Conv2d(width, width, 3, stride=2, padding=1))
+                skips.append(width)
+            for _ in range(config.blocks):
+                self.down.append(Block(width, channels, size, groups))
+                width = channels
+                skips.append(width)
+        self.middle1 = Block(width, width, size, groups)
+        self.attention = Attention(width, groups) if config.attention else nn.Identity()
+        self.middle2 = Block(width, width, size, groups)
+        for level, channels in reversed(list(enumerate(config.channels))):
+            for _ in range(config.blocks + 1):
+                self.up.append(Block(width + skips.pop(), channels, size, groups))
+                width = channels
+            if level:
+                self.up.append(nn.Upsample(scale_factor=2, mode="nearest"))
+        self.norm = nn.GroupNorm(groups, width)
+        self.last = nn.Conv2d(width, 2 * patch, 3, padding=1)
+        nn.init.zeros_(self.last.weight)
+        nn.init.zeros_(self.last.bias)
+
+    def forward(self, a: Tensor, y: Tensor, c_noise: Tensor) -> Tensor:
+        multiple = self.config.frame_multiple
+        check(a.shape[-1] % multiple == 0, "frames", a.shape[-1], f"a multiple of {multiple}")
+        condition = y * self.config.condition_scale
+        x = torch.stack((a.real, a.imag, condition.real, condition.imag), dim=1)
+        x = functional.pixel_unshuffle(x, self.config.fold).contiguous(memory_format=torch.channels_last)
+        embedding = self.embedding(c_noise)
+        h = self.first(x)
+        if self.config.frequency_bias:
+            h = h + self.bias
+        skips = [h]
+        for layer in self.down:
+            h = layer(h, embedding) if isinstance(layer, Block) else layer(h)
+            skips.append(h)
+        h = self.middle2(self.attention(self.middle1(h, embedding)), embedding)
+        for layer in self.up:
+            h = layer(torch.cat((h, skips.pop()), dim=1), embedding) if isinstance(layer, Block) else layer(h)
+        h = self.last(functional.silu(self.norm(h)))
+        h = functional.pixel_shuffle(h, self.config.fold).float()
+        return torch.complex(h[:, 0], h[:, 1])
+
+
+def _groups(channels: int, groups: int) -> int:
+    """The largest number of groups up to ``groups`` that divides ``channels``."""
+    return math.gcd(channels, groups)
