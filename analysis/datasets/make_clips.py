@@ -130,7 +130,7 @@ def make_clips(out) -> dict:
     """
     versions = _versions()
     out = Path(out)
-    others = {voice: say(voice, text) for voice, text in zip(VOICES, BACKGROUND + BACKGROUND[:2])}
+    others = {voice: say(voice, text) for voice, text in zip(VOICES, BACKGROUND + BACKGROUND[:2], strict=True)}
     entries = []
     for clip in CLIPS:
         speech = say(clip.voice, clip.text)
@@ -142,7 +142,7 @@ def make_clips(out) -> dict:
         for part, x in (("clean", clean), ("noisy", noisy)):
             entry["files"][part] = _write(out / part / f"{clip.name}.flac", x)
         entries.append(entry)
-    voices = {k: dict(zip(VOICE_KEYS, v)) for k, v in VOICES.items()}
+    voices = {k: dict(zip(VOICE_KEYS, v, strict=True)) for k, v in VOICES.items()}
     manifest = {"sample_rate": SAMPLE_RATE, "made_with": versions, "voices": voices, "clips": entries}
     with writing(out / "clips.json", "OUT") as temporary:
         temporary.write_text(json.dumps(manifest, indent=1) + "\n", encoding="utf-8")

@@ -134,7 +134,9 @@ class FolderPairs(LazyPairs):
         import soundfile
 
         name, *files = item
-        clean, noisy = (read_audio(path, argument=part)[0] for part, path in zip(("clean", "noisy"), files))
+        clean, noisy = (
+            read_audio(path, argument=part)[0] for part, path in zip(("clean", "noisy"), files, strict=True)
+        )
         if abs(clean.size - noisy.size) == 1 and len({soundfile.info(path).samplerate for path in files}) == 2:
             clean, noisy = clean[: noisy.size], noisy[: clean.size]
         if clean.size != noisy.size:

@@ -1,0 +1,111 @@
+"""A model's scores on a set of pairs: measured, stored beside the model, and measured again.
+
+Three readings are scored beside the noisy input: the ``recommended`` setting of the model, its ``plain`` sampler
+(usual prior, nothing fused) and its ``predictive`` estimate. A set of pairs is known by its digest, so that
+``expected.json`` can tell whether a folder is the one its numbers were measured on.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+
+import numpy as np
+
+from analysis.checkpoints import Model, Sampling
+from analysis.datasets import Pair
+from analysis.enhancement import enhance
+from analysis.metrics import score
+
+__all__ = ["METRICS", "TOLERANCES", "compare", "digest", "evaluate", "expected_entry", "means", "readings"]
+
+METRICS = ("pesq", "estoi", "si_sdr")
+#: How far a mean may move between machines (bf16 or float32, other processors, other library versions).
+TOLERANCES = {"pesq": 0.03, "estoi": 0.01, "si_sdr": 0.3}
+
+
+def readings(model: Model) -> dict[str, Sampling]:
+    """The settings that are scored for a model, by name."""
+    recommended = model.sampling
+    plain = Sampling(**{**model.settings["plain"]}) if "plain" in model.settings else Sampling()
+    return {
+        "recommended": recommended,
+        "plain": replace(plain, prior="noisy", fusion=0.0),
+        "predictive": replace(recommended, fusion=1.0),
+    }
+
+
+def evaluate(
+    model: Model,
+    pairs: Sequence[Pair],
+    settings: dict[str, Sampling] | None = None,
+    metrics: Sequence[str] | None = METRICS,
+    seed: int = 0,
+    progress: Callable[[str], None] | None = None,
+) -> list[dict]:
+    """Score the noisy input and each setting on each pair: one row (clip, reading, nfe, seconds, metrics) each.
+
+    ``metrics``: names of :data:`analysis.metrics.METRICS`, ``None`` for all. ``progress`` is called with the clip's name
+    before each row.
+    """
+    rows = []
+    for pair in pairs:
+        if progress:
+            progress(pair.name)
+        rows.append({"clip": pair.name, "reading": "noisy", "nfe": 0, "seconds": 0.0, "clip_seconds": pair.seconds})
+        rows[-1] |= dict(score(pair.clean, pair.noisy, pair.noisy, metrics=metrics))
+        for name, setting in (settings or readings(model)).items():
+            if progress:
+                progress(pair.name)
+            run = enhance(model, pair.noisy, seed=seed, **vars_of(setting))
+            row = {"clip": pair.name, "reading": name, "nfe": run.nfe, "seconds": run.seconds}
+            row |= {"clip_seconds": pair.seconds}
+            rows.append(row | dict(score(pair.clean, pair.noisy, run.audio, metrics=metrics)))
+    return rows
+
+
+def vars_of(setting: Sampling) -> dict:
+    """A setting as arguments of :func:`analysis.enhancement.enhance`."""
+    return {name: getattr(setting, name) for name in ("sampler", "steps", "start", "prior", "fusion")}
+
+
+def means(rows: Sequence[dict], metrics: Sequence[str] = METRICS) -> dict[str, dict]:
+    """Mean of each metric, number of clips it is over, and evaluations, by reading; NaN rows are left out and counted."""
+    result: dict[str, dict] = {}
+    for reading in dict.fromkeys(row["reading"] for row in rows):
+        own = [row for row in rows if row["reading"] == reading]
+        entry: dict = {"nfe": int(max(row["nfe"] for row in own)), "clips": len(own)}
+        for metric in metrics:
+            values = np.array([row[metric] for row in own], dtype=float)
+            finite = np.isfinite(values)
+            entry[metric] = float(values[finite].mean()) if finite.any() else math.nan
+            entry[f"{metric}_n"] = int(finite.sum())
+        result[reading] = entry
+    return result
+
+
+def digest(pairs: Sequence[Pair]) -> str:
+    """SHA-256 over the samples of a set of pairs, in the order of their names."""
+    total = hashlib.sha256()
+    for pair in sorted(pairs, key=lambda pair: pair.name):
+        for part in (pair.clean, pair.noisy):
+            total.update(np.ascontiguousarray(part, dtype="<f4").tobytes())
+    return total.hexdigest()
+
+
+def expected_entry(rows: Sequence[dict], pairs: Sequence[Pair]) -> dict:
+    """What ``expected.json`` keeps of an evaluation: means, tolerances and the digest of the pairs."""
+    return {"digest": digest(pairs), "clips": len(pairs), "tolerance": TOLERANCES, "means": means(rows)}
+
+
+def compare(expected: dict, measured: dict[str, dict]) -> list[str]:
+    """Lines that say where measured means leave the tolerance of an entry of ``expected.json``; empty: all hold."""
+    lines = []
+    for reading, numbers in expected["means"].items():
+        for metric, tolerance in expected["tolerance"].items():
+            got, wanted = measured.get(reading, {}).get(metric, math.nan), numbers[metric]
+            if not abs(got - wanted) <= tolerance:
+                lines.append(f"{reading} {metric}: got {got:.3f}, wanted {wanted:.3f} +- {tolerance}")
+    return lines

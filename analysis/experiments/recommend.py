@@ -1,0 +1,51 @@
+"""Choosing a model's recommended setting: the best of a list of candidates on validation mixtures.
+
+Best is the highest mean wide-band PESQ among candidates of at most ``BUDGET`` network evaluations. The
+candidates cover solver, steps, reverse start, prior and fusion; the test pairs are never looked at.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from analysis.checkpoints import Model, Sampling
+from analysis.datasets import Mixtures, Pair, split_corpus
+from analysis.experiments.evaluate import METRICS, evaluate, means
+
+__all__ = ["BUDGET", "CANDIDATES", "recommend", "validation_pairs"]
+
+BUDGET = 30
+
+CANDIDATES: dict[str, Sampling] = {
+    "predictive": Sampling(fusion=1.0),
+    **{
+        f"{sampler} {steps} from {start} {prior} fusion {fusion}": Sampling(sampler, steps, start, prior, fusion)
+        for sampler, steps in (("em", 8), ("em", 16), ("em", 29), ("pc", 14))
+        for start in (0.3, 0.5, 1.0)
+        for prior in ("estimate", "noisy")
+        for fusion in (0.0, 0.5)
+    },
+}
+
+
+def validation_pairs(data, count: int = 12, seed: int = 0, split: dict | None = None) -> Sequence[Pair]:
+    """Mixtures of the validation speakers and recordings of a corpus, SNR -5 to 20 dB, the same for every model."""
+    data = Path(data)
+    found = split or vars(split_corpus(data))
+    speech = [data / name for name in found["valid_speech"]]
+    noise = [data / name for name in found["valid_noise"]]
+    return Mixtures(speech, noise, snr_range=(-5.0, 20.0), seed=seed, seconds=4.0, n=count)
+
+
+def recommend(
+    model: Model,
+    pairs: Sequence[Pair],
+    candidates: dict[str, Sampling] | None = None,
+    progress: Callable[[str], None] | None = None,
+) -> tuple[str, dict[str, dict]]:
+    """Name of the best candidate and the means of all, the noisy input's included."""
+    candidates = candidates or CANDIDATES
+    table = means(evaluate(model, pairs, candidates, METRICS, progress=progress))
+    allowed = [name for name in candidates if table[name]["nfe"] <= BUDGET]
+    return max(allowed, key=lambda name: table[name]["pesq"]), table
