@@ -19,6 +19,7 @@ __all__ = ["SAMPLE_RATE", "RESAMPLER", "as_mono", "read_audio", "resample", "wri
 SAMPLE_RATE = 16000
 RESAMPLER = "VHQ"
 _MAX_RATE = 768_000
+_MAX_CHANNELS = 64
 
 
 def resample(x: np.ndarray, source: int, target: int = SAMPLE_RATE) -> np.ndarray:
@@ -46,16 +47,18 @@ def as_mono(x, argument: str = "audio") -> np.ndarray:
     check(x.dtype.kind in "iuf", argument, f"dtype {x.dtype}", "real numbers")
     check(x.ndim in (1, 2), argument, f"shape {x.shape}", "shape (samples,) or (samples, channels)")
     check(x.size > 0, argument, "no samples", "at least one sample")
+    fits = x.ndim == 1 or x.shape[1] <= _MAX_CHANNELS
+    check(fits, argument, f"shape {x.shape}", f"shape (samples, channels) with at most {_MAX_CHANNELS} channels")
     if x.dtype.kind in "iu":
         info = np.iinfo(x.dtype)
         zero = 0.0 if info.min < 0 else (info.max + 1) / 2
         x = (x.astype(np.float64) - zero) / ((info.max - info.min + 1) / 2)
     if x.ndim == 2:
         x = x.mean(axis=1, dtype=np.float64)
-    finite = np.isfinite(x)
+    finite = np.abs(x) <= np.finfo(np.float32).max  # False for NaN too
     if not finite.all():
         bad = int(np.argmin(finite))
-        raise ArgumentError(argument, f"{x[bad]} at sample {bad}", "finite samples only")
+        raise ArgumentError(argument, f"{x[bad]} at sample {bad}", "finite samples only, in the range of float32")
     return np.ascontiguousarray(x, dtype=np.float32)
 
 
@@ -69,12 +72,14 @@ def read_audio(path, sample_rate: int | None = SAMPLE_RATE, argument: str = "pat
     import soundfile
 
     path = Path(path)
-    check(path.exists(), argument, str(path), "an existing sound file")
-    check(path.is_file(), argument, str(path), "a sound file, not a folder or a device")
-    check(path.stat().st_size > 0, argument, f"{path} (empty file)", "a sound file with samples in it")
     try:
+        check(path.exists(), argument, str(path), "an existing sound file")
+        check(path.is_file(), argument, str(path), "a sound file, not a folder or a device")
+        check(path.stat().st_size > 0, argument, f"{path} (empty file)", "a sound file with samples in it")
         x, rate = soundfile.read(path, dtype="float32", always_2d=True)
-    except (soundfile.LibsndfileError, RuntimeError, OSError, ValueError) as error:
+    except ArgumentError:
+        raise
+    except (soundfile.LibsndfileError, RuntimeError, OSError, TypeError, ValueError) as error:
         wanted = "a sound file that libsndfile can read (wav, flac, ogg, mp3, ...)"
         raise ArgumentError(argument, f"{path} ({error})", wanted) from None
     check(x.shape[0] > 0, argument, f"{path} (0 samples)", "a sound file with samples in it")
@@ -135,5 +140,5 @@ def write_audio(path, x, sample_rate: int = SAMPLE_RATE, subtype: str | None = N
     with writing(path, argument) as temporary:
         try:
             soundfile.write(temporary, np.asarray(x, dtype=np.float32), sample_rate, subtype=subtype, format=kind)
-        except (soundfile.LibsndfileError, OSError, ValueError) as error:
+        except (soundfile.LibsndfileError, OSError, TypeError, ValueError) as error:
             raise ArgumentError(argument, f"{path} ({error})", "a sound file that can be written") from None

@@ -115,7 +115,11 @@ def load_model(name=None, device: str = "cpu") -> Model:
             _read_json(folder / "expected.json", folder) if (folder / "expected.json").exists() else {},
             digest,
         )
-    except (KeyError, TypeError) as error:
+    except ArgumentError as error:
+        if error.argument == "model":
+            raise
+        raise ArgumentError("model", f"{folder} (config.json: {error})", "a complete model folder") from None
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise ArgumentError("model", f"{folder} (config.json: {error})", "a complete model folder") from None
     model.denoiser.requires_grad_(False).eval().to(torch.device(device))
     network.to(memory_format=torch.channels_last)
@@ -135,8 +139,8 @@ def save_model(
 ) -> Path:
     """Write a model folder from a network's configuration and (EMA) weights, in half precision.
 
-    ``training`` is free-form and goes into ``config.json``: data, steps, seconds, seed, licence. Files are written whole
-    or not at all, the configuration last, so that a folder without it is no model yet.
+    ``training`` is free-form and goes into ``config.json``: data, steps, seconds, seed, licence. Files are written
+    whole or not at all, the configuration last, so that a folder without it is no model yet.
     """
     from safetensors.torch import save_file
 
@@ -171,7 +175,7 @@ def write_json(path, value: dict) -> None:
 
 def _find(name) -> Path:
     name = FLAGSHIP if name is None else name
-    for folder in (ZOO / str(name), Path(name)):
+    for folder in (ZOO / str(name), Path(str(name))):
         if (folder / "config.json").is_file():
             return folder
     raise ArgumentError("model", str(name), f"one of {', '.join(list_models()) or '(none shipped)'}, or a model folder")
@@ -179,9 +183,11 @@ def _find(name) -> Path:
 
 def _read_json(path: Path, folder: Path) -> dict:
     try:
-        return json.loads(path.read_text())
+        value = json.loads(path.read_text())
     except (OSError, ValueError) as error:
         raise ArgumentError("model", f"{folder} ({path.name}: {error})", "a complete model folder") from None
+    check(isinstance(value, dict), "model", f"{folder} ({path.name}: no object)", "a complete model folder")
+    return value
 
 
 def _load_weights(network: torch.nn.Module, path: Path) -> str:

@@ -31,7 +31,8 @@ class Denoiser(nn.Module):
     def forward(self, x: Tensor, sigma: Tensor, t: Tensor, y: Tensor) -> Tensor:
         """D(x~; sigma, t, y), complex64 (batch, bins, frames)."""
         check(x.shape == y.shape, "x", f"shape {tuple(x.shape)}", f"the shape of y, {tuple(y.shape)}")
-        check(sigma.shape == x.shape[:1], "sigma", f"shape {tuple(sigma.shape)}", f"one per clip, ({x.shape[0]},)")
+        for name, value in (("sigma", sigma), ("t", t)):
+            check(value.shape == x.shape[:1], name, f"shape {tuple(value.shape)}", f"one per clip, ({x.shape[0]},)")
         self.calls += 1
         return self.estimate(x, sigma, t, y)
 
@@ -68,6 +69,8 @@ class NetworkDenoiser(Denoiser):
         s = torch.ones_like(sigma)
         if self.preconditioning.needs_time:
             own = np.asarray(self.sde.sigma_inv(sigma.double().cpu().numpy()))
+            wanted = f"at most {self.sde.sigma(self.sde.t_max):.4g}, where {self.sde} ends"
+            check(bool(np.isfinite(own).all()), "sigma", float(sigma.max()), wanted)
             t = torch.as_tensor(own, dtype=sigma.dtype, device=sigma.device)
             s = torch.as_tensor(self.sde.mean_weight(own), dtype=sigma.dtype, device=sigma.device)
         shape = (-1, 1, 1)

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import importlib
 import importlib.metadata
+import importlib.util
 import operator as op
 import os
 import re
@@ -27,7 +28,7 @@ __all__ = ["Check", "Report", "Requirement", "checks", "doctor", "main", "requir
 
 DISTRIBUTION = "diffse-analysis"
 PROJECT = Path(__file__).resolve().parent.parent / "pyproject.toml"
-MODULES = {"pyyaml": "yaml"}  # distributions whose module has another name
+LOOKED_FOR = {"jupyterlab"}  # found but not imported: that starts with 1.7 s of a web server's parts
 HELP = {
     "pesq": "pip builds it and needs a C compiler and the Python headers (apt install gcc python3-dev); "
     "conda-forge has it ready-made",
@@ -175,10 +176,14 @@ def _dependency(wanted: Requirement) -> Check:
         return Check(wanted.name, False, f"not installed, wanted {wanted.wanted or 'any version'}{hint}")
     if not wanted.accepts(version):
         return Check(wanted.name, False, f"{version}, wanted {wanted.wanted}{hint}")
+    module = wanted.name.replace("-", "_")
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            importlib.import_module(MODULES.get(wanted.name, wanted.name.replace("-", "_")))
+            if wanted.name not in LOOKED_FOR:
+                importlib.import_module(module)
+            elif importlib.util.find_spec(module) is None:
+                raise ModuleNotFoundError(f"no module {module}")
     except (Exception, SystemExit) as error:
         return Check(wanted.name, False, f"{version} is installed but can't be imported: {_reason(error)}{hint}")
     return Check(wanted.name, True, f"{version} ({wanted.wanted})" if wanted.wanted else version)
@@ -187,10 +192,11 @@ def _dependency(wanted: Requirement) -> Check:
 def _device() -> Check:
     import torch
 
+    from analysis.denoisers import bf16_is_fast
+
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    about = torch.cpu.get_capabilities()
-    fast = about.get("avx512_bf16") or about.get("amx_bf16") or about.get("bf16")
-    cpu = f"{cores} CPU cores, {torch.get_num_threads()} torch threads, bf16 {'in hardware' if fast else 'emulated'}"
+    bf16 = "in hardware" if bf16_is_fast(torch.device("cpu")) else "not in hardware"
+    cpu = f"{cores} CPU cores, {torch.get_num_threads()} torch threads, bf16 {bf16}"
     if torch.cuda.is_available():
         cards = ", ".join(torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count()))
         return Check("device", True, f"CUDA: {cards}; {cpu}")
@@ -204,8 +210,7 @@ def _models() -> Check:
     if not names:
         return Check("models", False, "no trained model in analysis/zoo; the clone is incomplete")
     model = load_model()
-    size = sum(p.numel() for p in model.network.parameters()) / 1e6
-    return Check("models", True, f"{', '.join(names)}; the default, {model.name}, loads ({size:.2f} M parameters)")
+    return Check("models", True, f"{', '.join(names)}; {model.name} loads ({model.parameters / 1e6:.2f} M parameters)")
 
 
 def _score() -> Check:

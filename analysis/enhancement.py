@@ -17,8 +17,9 @@ import torch
 from analysis.audio import SAMPLE_RATE, as_mono, resample
 from analysis.checkpoints import Model, Sampling, load_model
 from analysis.errors import check
-from analysis.sampling import Step, Trajectory, predictive, sample
-from analysis.sampling.sample import seeded_noise
+from analysis.sampling import Step, Trajectory, predictive, sample, sgmse_grid
+from analysis.sampling.grids import T_EPS
+from analysis.sampling.sample import check_options, seeded_noise
 from analysis.sde import Process
 from analysis.signal import level
 
@@ -68,34 +69,43 @@ def enhance(
     progress: Callable[[float], None] | None = None,
     **options,
 ) -> Run:
-    """Enhance one noisy waveform (samples,) or (samples, channels) with a model; what is not given is its recommendation.
+    """Enhance one noisy waveform (samples,) or (samples, channels) with a model.
 
-    ``sde``: process to sample with; ``sampler``, ``steps``, ``start`` (t_rsp), ``prior``, ``fusion``: see
-    :class:`analysis.checkpoints.Sampling`; ``prior`` may also be a clean waveform, which gives the oracle prior. ``keep``:
-    ``"moments"`` or ``"states"`` for ``run.trajectory`` (of the first segment). ``callback`` gets every
-    :class:`Step`, and may raise to stop; ``progress`` gets the fraction done. Other sample rates are resampled to
-    16 kHz and back. The same seed gives the same audio on one machine. Silence comes back as silence.
+    What is not given is the model's recommendation. ``sde``: process to sample with; ``sampler``, ``steps``, ``start``
+    (t_rsp), ``prior``, ``fusion``: see :class:`analysis.checkpoints.Sampling`; ``prior`` may also be a clean waveform
+    at ``sample_rate``, which gives the oracle prior. ``keep``: ``"moments"`` or ``"states"`` for ``run.trajectory``
+    (of the first segment). ``callback`` gets every :class:`Step`, and may raise to stop; ``progress`` gets the
+    fraction done. ``options``: the sampler's (``r``, ``corrector_steps``, ``t_eps``). Other sample rates are resampled
+    to 16 kHz and back. The same seed gives the same audio on one machine. Silence comes back as silence.
     """
     started = time.perf_counter()
     model = model if isinstance(model, Model) else load_model(model)
     whole = isinstance(seed, (int, np.integer)) and not isinstance(seed, bool)
     check(whole and seed >= 0, "seed", seed, "a whole number of at least 0")
+    number = isinstance(sample_rate, (int, float, np.number)) and not isinstance(sample_rate, bool)
+    check(number and sample_rate >= 1, "sample_rate", sample_rate, "a sample rate in Hz")
     clean = None
-    if isinstance(prior, np.ndarray):
-        clean, prior = as_mono(prior, "prior"), "noisy"
+    if isinstance(prior, (np.ndarray, torch.Tensor)):
+        clean, prior = resample(as_mono(prior, "prior"), sample_rate, SAMPLE_RATE), "noisy"
     given = {"sampler": sampler, "steps": steps, "start": start, "prior": prior, "fusion": fusion}
     setting = replace(model.sampling, **{name: value for name, value in given.items() if value is not None})
-    process = sde or model.sde
+    process = model.sde if sde is None else sde
+    check(isinstance(process, Process), "sde", process, "a process, such as analysis.sde.OUVE()")
+    check_options(setting.sampler, {name: value for name, value in options.items() if name != "t_eps"})
+    sgmse_grid(process, setting.steps, setting.start, options.get("t_eps", T_EPS))
     noisy = as_mono(noisy, "noisy")
     x = resample(noisy, sample_rate, SAMPLE_RATE)
     check(clean is None or clean.shape == x.shape, "prior", f"{np.shape(clean)}", f"the noisy clip's shape {x.shape}")
-    scale = float(level(torch.from_numpy(x)))
+    silent = not np.any(x)
+    scale = 1.0 if silent else float(level(torch.tensor(x)))
     job = _Job(model, process, setting, int(seed), keep, callback, options)
-    if not np.any(x):
+    if silent:
         audio, guess = np.zeros_like(x), None
     else:
         audio, guess = _segments(job, x / scale, None if clean is None else clean / scale, progress)
     settings = {"model": model.name, "process": process.to_dict(), **_plain(setting), "seed": int(seed), **options}
+    if clean is not None:
+        settings["prior"] = "oracle"
 
     def back(waveform):
         return None if waveform is None else _fit(resample(waveform * scale, SAMPLE_RATE, sample_rate), len(noisy))

@@ -89,7 +89,8 @@ class Preconditioning:
     def __post_init__(self):
         for entry, choices in ENTRIES.items():
             check(getattr(self, entry) in choices, entry, getattr(self, entry), f"one of {', '.join(choices)}")
-        check(0 < self.sigma_data < float("inf"), "sigma_data", self.sigma_data, "a positive number")
+        number = isinstance(self.sigma_data, (int, float)) and not isinstance(self.sigma_data, bool)
+        check(number and 0 < self.sigma_data < float("inf"), "sigma_data", self.sigma_data, "a positive number")
 
     def replace(self, **changes) -> Preconditioning:
         """The same choices with some changed, validated again."""

@@ -44,6 +44,8 @@ class Process:
 
     t_max: ClassVar[float] = 1.0  # last time at which the process is defined, where sampling starts
 
+    variance_scale: float = dataclasses.field(default=1.0, kw_only=True)
+
     def __post_init__(self):
         for field in dataclasses.fields(self):
             value = getattr(self, field.name)
@@ -114,13 +116,15 @@ class Process:
         return {"name": type(self).__name__, **dataclasses.asdict(self)}
 
     def _derivative(self, function, t, step: float = 1e-5):
-        """Fourth-order central difference, one-sided steps kept inside (0, t_max]."""
+        """Difference of fourth order: central inside (0, t_max), one-sided within 2 steps of t_max."""
         t = np.asarray(t, dtype=float)
-        h = np.minimum(step, np.minimum(t, self.t_max - t) / 4)
-        h = np.where(h > 0, h, step)
-        centre = np.clip(t, 2 * h, self.t_max - 2 * h)
-        f = function
-        return (f(centre - 2 * h) - 8 * f(centre - h) + 8 * f(centre + h) - f(centre + 2 * h)) / (12 * h)
+        h = np.where(t > 0, np.minimum(step, t / 4), step)
+        t, f = np.maximum(t, 2 * h), function
+        # At the end only the left side exists; there and just before it, all five points lie at or below t.
+        left = (25 * f(t) - 48 * f(t - h) + 36 * f(t - 2 * h) - 16 * f(t - 3 * h) + 3 * f(t - 4 * h)) / (12 * h)
+        u = np.minimum(t, self.t_max - 2 * h)
+        central = (f(u - 2 * h) - 8 * f(u - h) + 8 * f(u + h) - f(u + 2 * h)) / (12 * h)
+        return np.where(t > u, left, central)[()]
 
 
 @dataclass(frozen=True)
@@ -136,7 +140,6 @@ class OUVE(Process):
     stiffness: float = 1.5
     sigma_min: float = 0.05
     sigma_max: float = 0.5
-    variance_scale: float = 1.0
 
     def __post_init__(self):
         super().__post_init__()
@@ -187,7 +190,6 @@ class BBED(Process):
 
     c2: float = 0.08
     k: float = 2.6
-    variance_scale: float = 1.0
 
     def __post_init__(self):
         super().__post_init__()

@@ -10,14 +10,11 @@ training device, from which a batch is cut, mixed, levelled and transformed at e
 
 from __future__ import annotations
 
-import contextlib
 import csv
-import hashlib
 import math
-import os
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -26,7 +23,7 @@ from torch import Tensor
 
 from analysis.audio import read_audio, writing
 from analysis.denoisers import NetworkDenoiser, bf16_is_fast
-from analysis.errors import ArgumentError, check
+from analysis.errors import check
 from analysis.networks import CompactConfig, CompactUNet
 from analysis.preconditioning import SETS
 from analysis.signal import Transform, complex_noise
@@ -81,7 +78,7 @@ class Recipe:
 
     def rate(self, step: int) -> float:
         """Learning rate of a step."""
-        return self.lr * min(1.0, (step + 1) / self.warmup, max(0.0, (self.steps - step) / max(1, self.decay)))
+        return self.lr * min(1.0, (step + 1) / max(1, self.warmup), max(0.0, (self.steps - step) / max(1, self.decay)))
 
 
 @dataclass(frozen=True)
@@ -112,6 +109,7 @@ def _uniform(shape, low: float, high: float, generator: torch.Generator) -> Tens
 
 
 def _crops(source: Tensor, count: int, samples: int, generator: torch.Generator) -> Tensor:
+    check(source.numel() > samples, "corpus", f"{source.numel()} samples", f"more than a crop of {samples}")
     starts = torch.randint(0, source.numel() - samples, (count, 1), generator=generator, device=source.device)
     return source[starts + torch.arange(samples, device=source.device)]
 
@@ -163,7 +161,7 @@ class Trainer:
             network = CompactUNet(recipe.network)
         self.network = network.to(self.device).to(memory_format=torch.channels_last)
         self.ema = {name: value.detach().clone() for name, value in self.network.state_dict().items()}
-        self.optimiser = torch.optim.Adam(self.network.parameters(), lr=recipe.lr, betas=(0.9, 0.99))
+        self.optimiser = torch.optim.Adam(self.network.parameters(), lr=recipe.lr, betas=(0.9, 0.99), fused=True)
         self.generator = torch.Generator(self.device).manual_seed(recipe.seed)
         self.corpus, self.transform, self.step, self.seconds = corpus.to(self.device), Transform(), 0, 0.0
         bf16 = bf16_is_fast(self.device)
@@ -255,15 +253,18 @@ def train(
     state, log = folder / "state.pt", folder / "log.csv"
     if state.exists():
         trainer.load(state)
+        _rewind(log, trainer.step)
     last = recipe.steps if until is None else min(until, recipe.steps)
     started = saved = time.monotonic()
     before, losses = trainer.seconds, []
-    with contextlib.ExitStack() as stack:
-        stack.callback(lambda: trainer.save(state))
+    whole = True  # False inside a step: what is interrupted there, or diverged, must not replace the last good state
+    try:
         while trainer.step < last:
+            whole = False
             losses.append(trainer.advance())
             trainer.seconds = before + time.monotonic() - started
             check(math.isfinite(losses[-1]), "loss", losses[-1], "a finite loss; try a lower lr")
+            whole = True
             if trainer.step % log_every == 0:
                 mean, losses = float(np.mean(losses)), []
                 _append(log, (trainer.step, round(trainer.seconds, 1), mean, recipe.rate(trainer.step - 1)))
@@ -272,7 +273,18 @@ def train(
             if time.monotonic() - saved > save_every:
                 trainer.save(state)
                 saved = time.monotonic()
+    finally:
+        if whole:
+            trainer.save(state)
     return trainer
+
+
+def _rewind(path: Path, step: int) -> None:
+    """Drop the log lines after ``step``: a killed run had logged steps that its last saved state had not seen."""
+    if path.exists():
+        head, *rows = path.read_text().splitlines(keepends=True) or [""]
+        with writing(path) as temporary:
+            temporary.write_text(head + "".join(row for row in rows if int(row.split(",")[0]) <= step))
 
 
 def _append(path: Path, row: tuple) -> None:

@@ -1,5 +1,6 @@
 """environment.yml names what pyproject.toml names, within the same bounds; and the doctor reads both rightly."""
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -67,11 +68,9 @@ def test_environment_yml_keeps_the_conventions():
 
 
 def test_the_core_list_is_what_is_installed_here():
-    wanted = [each for each in doctor.requirements() if each.extra in (None, "test")]
-    assert {each.name for each in wanted} == {
-        each.name for each in project_requirements(ROOT / "pyproject.toml") if each.extra in (None, "test")
-    }
-    bad = [each for each in map(doctor._dependency, wanted) if not each.ok]
+    assert set(doctor.requirements()) == set(project_requirements(ROOT / "pyproject.toml")), "set up again: make test"
+    core = [each for each in doctor.requirements() if each.extra is None]
+    bad = [each for each in map(doctor._dependency, core) if not each.ok]
     assert not bad, "\n".join(map(str, bad))
 
 
@@ -102,7 +101,6 @@ def test_a_requirement_is_read_with_its_extra():
 def test_doctor_finds_everything_here(tmp_path):
     report = doctor.doctor(tmp_path / "not" / "yet" / "there")
     assert report.ok, str(report)
-    assert report.seconds < 10
     names = [check.name for check in report.checks]
     assert {"python", "torch", "device", "models", "a scored clip", "results folder"} <= set(names)
     assert "pesq" in next(check.detail for check in report.checks if check.name == "a scored clip")
@@ -131,6 +129,9 @@ def test_doctor_survives_what_breaks(monkeypatch, tmp_path):
     found = doctor._dependency(Requirement.parse("brokenthing>=1"))
     assert found.ok is False and "can't be imported: OSError: no libbroken" in found.detail
 
+    monkeypatch.setattr(doctor, "LOOKED_FOR", {"gonething"})
+    assert "no module gonething" in doctor._dependency(Requirement.parse("gonething")).detail
+
     def breaks():
         raise RuntimeError("weights\nare torn")
 
@@ -150,7 +151,12 @@ def test_a_report_prints_its_verdict_last():
     assert str(report).splitlines()[-1] == "1 missing (1.0 s): models: none"
 
 
-def test_the_doctor_command_exits_with_the_verdict():
+def test_the_doctor_command_exits_with_the_verdict_in_under_ten_seconds():
+    before = os.times()
     done = subprocess.run([sys.executable, "-m", "analysis", "doctor"], capture_output=True, text=True, cwd=ROOT)
+    after = os.times()
     assert done.returncode == 0, done.stdout + done.stderr
     assert done.stdout.splitlines()[-1].startswith("Everything needed is here")
+    # Of the processor's time, so that whatever else the machine is doing doesn't count.
+    spent = after.children_user + after.children_system - before.children_user - before.children_system
+    assert spent < 10, f"the doctor took {spent:.1f} s of processor time"

@@ -22,7 +22,8 @@ MOST_MIB = 15
 ALLOWED_IMPORTS = {"analysis", "numpy", "pandas", "matplotlib", "seaborn"}
 # Written in two halves so that this file doesn't find itself.
 MACHINE_PATHS = ["/" + "work/", "/" + "root/", "/" + "tmp/bash_jobs"]
-PATH_LIKE = re.compile(r"~?\.{0,2}(/?[\w.\-]+)?(/[\w.\-]+)+/?|[\w.\-]+\.(wav|flac|csv|json|npz|png|pdf|parquet|safetensors)")
+FILE_TYPES = "wav|flac|csv|json|npz|png|pdf|parquet|safetensors"
+PATH_LIKE = re.compile(rf"~?\.{{0,2}}(/?[\w.\-]+)?(/[\w.\-]+)+/?|[\w.\-]+\.({FILE_TYPES})")
 
 
 def committed() -> list[Path]:

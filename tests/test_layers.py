@@ -27,8 +27,11 @@ LAYERS = {
     "checkpoints": 5,
     "enhancement": 5,
     "experiments": 6,
+    "recipes": 6,  # training settings of the shipped models
+    "runs": 6,  # corpus, training and checkpoint joined to one run
     "plotting": 7,
     "widgets": 8,
+    "figures": 8,  # experiments and plotting joined to one command
     "cli": 9,
     "doctor": 9,
     "__main__": 9,
@@ -41,7 +44,7 @@ WITHIN = {
     "cli": {"doctor"},
     "__main__": {"cli", "doctor"},
     "enhancement": {"checkpoints"},  # it takes a Model
-    "training": {"checkpoints"},  # it saves one
+    "runs": {"recipes"},
 }
 FORBIDDEN = {
     ("metrics", "torch"): "metrics compare waveforms and know no models: numpy and scipy only",

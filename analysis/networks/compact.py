@@ -44,6 +44,7 @@ class CompactConfig:
         object.__setattr__(self, "channels", tuple(int(c) for c in self.channels))
         check(self.fold in (1, 2, 4), "fold", self.fold, "1, 2 or 4")
         check(len(self.channels) >= 1, "channels", self.channels, "at least one level")
+        check(self.groups >= 1, "groups", self.groups, "at least 1")
         fits = all(c > 0 and c % self.groups == 0 for c in self.channels)
         check(fits, "channels", self.channels, f"multiples of groups = {self.groups}")
         check(self.blocks >= 1, "blocks", self.blocks, "at least 1")
@@ -91,11 +92,11 @@ class Block(nn.Module):
 
 
 class Attention(nn.Module):
-    """Self-attention over all positions, heads of 64 channels, with a residual connection."""
+    """Self-attention over all positions, heads of about 64 channels, with a residual connection."""
 
     def __init__(self, channels: int, groups: int):
         super().__init__()
-        self.heads = max(1, channels // 64)
+        self.heads = next(n for n in range(max(1, channels // 64), 0, -1) if channels % n == 0)
         self.norm = nn.GroupNorm(groups, channels)
         self.qkv, self.out = nn.Conv2d(channels, 3 * channels, 1), nn.Conv2d(channels, channels, 1)
         nn.init.zeros_(self.out.weight)
@@ -147,7 +148,8 @@ class CompactUNet(nn.Module):
         nn.init.zeros_(self.last.bias)
 
     def forward(self, a: Tensor, y: Tensor, c_noise: Tensor) -> Tensor:
-        multiple = self.config.frame_multiple
+        multiple, bins = self.config.frame_multiple, self.config.bins
+        check(a.shape[-2] == bins, "bins", a.shape[-2], f"{bins}, as configured")
         check(a.shape[-1] % multiple == 0, "frames", a.shape[-1], f"a multiple of {multiple}")
         condition = y * self.config.condition_scale
         x = torch.stack((a.real, a.imag, condition.real, condition.imag), dim=1)

@@ -36,6 +36,7 @@ def sgmse_grid(process: Process, steps: int, start: float = 1.0, t_eps: float = 
     """
     whole = isinstance(steps, (int, np.integer)) and not isinstance(steps, bool)
     check(whole and steps >= 1, "steps", steps, "a whole number of at least 1")
+    check(0 < t_eps < 1, "t_eps", t_eps, "a time between 0 and 1")
     number = isinstance(start, (int, float, np.number)) and not isinstance(start, bool)
     check(number and t_eps < start <= 1, "start", start, f"a time above t_eps = {t_eps} and up to 1")
     first = min(float(start), process.t_max)

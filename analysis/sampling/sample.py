@@ -11,8 +11,10 @@ In each step at time t, with Delta the step, s_t = (D - x~)/(s sigma^2) the scor
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import inspect
+from collections.abc import Callable, Mapping, Sequence
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -29,7 +31,7 @@ Score = Callable[[Tensor, float, int, bool], Tensor]
 Noise = Callable[[], Tensor]
 
 
-def euler_maruyama(score: Score, process: Process, grid: TimeGrid, x: Tensor, y: Tensor, noise: Noise, **_) -> Tensor:
+def euler_maruyama(score: Score, process: Process, grid: TimeGrid, x: Tensor, y: Tensor, noise: Noise) -> Tensor:
     """Euler-Maruyama on the reverse SDE; weak order 1. N evaluations."""
     for index, (t, dt) in enumerate(grid):
         x = _predict(score, process, t, dt, x, y, noise, index, last=index == len(grid) - 1)
@@ -47,6 +49,9 @@ def predictor_corrector(
     corrector_steps: int = 1,
 ) -> Tensor:
     """Annealed Langevin corrector, then Euler-Maruyama, at each time. N (1 + corrector_steps) evaluations."""
+    check(_number(r) and r >= 0, "r", r, "a number of at least 0")
+    fits = _whole(corrector_steps) and corrector_steps >= 0
+    check(fits, "corrector_steps", corrector_steps, "a whole number of at least 0")
     for index, (t, dt) in enumerate(grid):
         eps = 2 * (r * float(process.std(t))) ** 2
         for _ in range(corrector_steps):
@@ -63,6 +68,23 @@ def _predict(score, process, t, dt, x, y, noise, index, last):
 
 #: Solvers by name.
 SAMPLERS = {"em": euler_maruyama, "pc": predictor_corrector}
+
+
+def check_options(sampler: str, options: Mapping[str, object]) -> None:
+    """Refuse an unknown sampler, and what is no option of it."""
+    check(isinstance(sampler, str) and sampler in SAMPLERS, "sampler", sampler, f"one of {', '.join(SAMPLERS)}")
+    known = list(inspect.signature(SAMPLERS[sampler]).parameters)[6:]  # what follows noise
+    for name, value in options.items():
+        wanted = f"an argument or an option of {sampler}, which has {', '.join(known) or 'none'}"
+        check(name in known, name, value, wanted)
+
+
+def _number(value: object) -> bool:
+    return isinstance(value, (int, float, np.number)) and not isinstance(value, bool) and bool(np.isfinite(value))
+
+
+def _whole(value: object) -> bool:
+    return isinstance(value, (int, np.integer)) and not isinstance(value, bool)
 
 
 def predictive(denoiser: Denoiser, y: Tensor, sigma: float, noise: Tensor) -> Tensor:
@@ -92,11 +114,13 @@ def sample(
     """Run the reverse process from t_rsp = ``start`` to 0 for noisy spectrograms y (batch, bins, frames).
 
     The prior is CN(y, std(t_rsp)^2), or CN(y + s(t_rsp)(prior - y), std(t_rsp)^2) with ``prior`` an estimate
-    of (or, as an oracle, the true) x0. ``seed``: one for all clips or one each; a clip's noise depends on its own seed and
-    shape only, never on its batch. ``noise``: draws (batch, bins, frames) in order of use, instead of
+    of (or, as an oracle, the true) x0. ``seed``: one for all clips or one each; a clip's noise depends on its own
+    seed and shape only, never on its batch. ``noise``: draws (batch, bins, frames) in order of use, instead of
     seeds. ``keep``: ``None``, ``"moments"`` or ``"states"``. ``options`` go to the solver (``r``, ``corrector_steps``).
     """
-    check(sampler in SAMPLERS, "sampler", sampler, f"one of {', '.join(SAMPLERS)}")
+    check_options(sampler, options)
+    check(y.dim() == 3 and y.is_complex(), "y", f"{y.dtype} of shape {tuple(y.shape)}", "complex (batch, bins, frames)")
+    check(prior is None or prior.shape == y.shape, "prior", np.shape(prior), f"the shape of y, {tuple(y.shape)}")
     check(keep in (None, "moments", "states"), "keep", keep, "None, 'moments' or 'states'")
     grid = sgmse_grid(process, steps, start, t_eps)
     noise = noise or seeded_noise(seed, y)
@@ -127,8 +151,9 @@ def sample(
 
 def seeded_noise(seed: int | Sequence[int], y: Tensor) -> Noise:
     """Draw complex standard normal noise like y, each clip from a generator of its own."""
-    seeds = [seed] * y.shape[0] if isinstance(seed, int) else list(seed)
-    check(len(seeds) == y.shape[0], "seed", seeds, f"one whole number, or {y.shape[0]} of them")
+    seeds = list(seed) if isinstance(seed, (list, tuple, range, np.ndarray)) else [seed] * y.shape[0]
+    fits = len(seeds) == y.shape[0] and all(_whole(s) for s in seeds)
+    check(fits, "seed", seed, f"one whole number, or {y.shape[0]} of them")
     generators = [torch.Generator().manual_seed(int(s) % 2**63) for s in seeds]
 
     def draw() -> Tensor:

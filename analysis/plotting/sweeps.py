@@ -1,0 +1,116 @@
+"""Sweeps as pictures: means over clips with their intervals, which come with the table and are never computed here."""
+
+from __future__ import annotations
+
+import math
+
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.ticker import NullFormatter, NullLocator
+
+from analysis.errors import check
+from analysis.experiments.summary import summarise
+from analysis.plotting.style import axis_label, figure, looks, styled
+
+__all__ = ["metric_against", "tradeoff"]
+
+X, Y = "noise_attenuation", "speech_pesq"
+
+
+@styled
+def tradeoff(
+    table: pd.DataFrame,
+    x: str = X,
+    y: str = Y,
+    ax: Axes | None = None,
+    colour: str = "sde",
+    label: str = "variance_scale",
+) -> Axes:
+    """Noise attenuation against Speech-PESQ: a point per variance scale, a colour per process, intervals over clips.
+
+    ``table``: of ``ablate`` (summed up with :func:`analysis.experiments.summarise`), or already summed up, with
+    ``_low`` and ``_high`` beside each metric. ``x``, ``y``: other metrics. Points of a colour are joined in the order of
+    ``label``, whose values are written beside them. Raises :class:`ArgumentError` for a column that isn't there.
+    """
+    summary = _summed(table, (colour, label), (x, y))
+    ax = figure(ax)
+    for name, (paint, marker) in looks(list(summary[colour])).items():
+        part = summary[summary[colour] == name].sort_values(label)
+        bars = {"xerr": _bars(part, x), "yerr": _bars(part, y), "ecolor": (*_rgb(paint), 0.35), "elinewidth": 1}
+        ax.errorbar(part[x], part[y], **bars, color=paint, marker=marker, label=str(name), zorder=2)
+        for _, row in part.iterrows():
+            _write(ax, f"{row[label]:g}", row[x], row[y], paint)
+    ax.set(xlabel=axis_label(x), ylabel=axis_label(y))
+    about = "numbers: variance scale ρ" if label == "variance_scale" else f"numbers: {label}"
+    ax.legend(title=f"{_confidence()}\n{about}", loc="center left", bbox_to_anchor=(1.01, 0.5), alignment="left")
+    return ax
+
+
+@styled
+def metric_against(
+    table: pd.DataFrame,
+    metric: str = "pesq",
+    x: str = "variance_scale",
+    baseline: float | None = None,
+    ax: Axes | None = None,
+    colour: str = "sde",
+) -> Axes:
+    """One metric against a setting on a logarithmic axis: a line per process with intervals over clips.
+
+    ``table``: as for :func:`tradeoff`. ``baseline``: the noisy input's mean, drawn as a dashed line. Processes are moved
+    apart by a few per cent along x, so that their bars don't hide each other. The best mean of each has a ring.
+    """
+    summary = _summed(table, (colour, x), (metric,))
+    check(bool((summary[x] > 0).all()), "x", x, "a column of numbers greater than 0")
+    ax = figure(ax)
+    found = looks(list(summary[colour]))
+    for index, (name, (paint, marker)) in enumerate(found.items()):
+        part = summary[summary[colour] == name].sort_values(x)
+        place = part[x] * 1.03 ** (2 * index - len(found) + 1)
+        ax.errorbar(place, part[metric], yerr=_bars(part, metric), color=paint, marker=marker, label=str(name))
+        best = part[metric].argmax() if part[metric].notna().any() else None
+        if best is not None:
+            ring = {"markersize": 11, "markerfacecolor": "none", "markeredgecolor": paint}
+            ax.plot(place.iloc[best], part[metric].iloc[best], "o", **ring)
+    if baseline is not None and math.isfinite(baseline):
+        ax.axhline(baseline, color="0.35", linestyle="--", linewidth=1.2, label=f"noisy input ({baseline:.2f})")
+    ax.set(xscale="log", xlabel=axis_label(x), ylabel=axis_label(metric))
+    values = sorted(set(summary[x]))
+    ax.set_xticks(values, [f"{value:g}" for value in values])
+    ax.xaxis.set_minor_locator(NullLocator())
+    ax.xaxis.set_minor_formatter(NullFormatter())
+    title = f"{_confidence()}\nring: best mean"
+    ax.legend(title=title, loc="center left", bbox_to_anchor=(1.01, 0.5), alignment="left")
+    return ax
+
+
+def _summed(table: pd.DataFrame, by: tuple[str, ...], metrics: tuple[str, ...]) -> pd.DataFrame:
+    """The table as a row per setting: as it is where it holds intervals, else from the experiments' own statistics."""
+    wanted = "a table of ablate, or its summary"
+    check(isinstance(table, pd.DataFrame) and len(table) > 0, "table", type(table).__name__, wanted)
+    if not all(f"{name}_low" in table for name in metrics):
+        return summarise(table, by, metrics)
+    for name in (*by, *metrics):
+        check(name in table, "table", ", ".join(map(str, table)), f"a column {name}")
+    return table
+
+
+def _bars(part: pd.DataFrame, name: str) -> list:
+    """Lengths of the bars below and above the mean; none where there is no interval (one clip)."""
+    lengths = [part[name] - part[f"{name}_low"], part[f"{name}_high"] - part[name]]
+    return [length.clip(lower=0).fillna(0).to_numpy() for length in lengths]
+
+
+def _write(ax: Axes, text: str, x: float, y: float, colour: str) -> None:
+    if math.isfinite(x) and math.isfinite(y):
+        ax.annotate(text, (x, y), (4, 4), textcoords="offset points", color=colour, fontsize=7, zorder=3)
+
+
+def _rgb(colour: str) -> tuple[float, float, float]:
+    from matplotlib.colors import to_rgb
+
+    return to_rgb(colour)
+
+
+def _confidence() -> str:
+    return "mean, 95 % interval over clips"

@@ -1,0 +1,259 @@
+"""The explorer of the variance scale, driven from Python with a tiny model: what moves, what waits, what is shown."""
+
+import base64
+import io
+import re
+import subprocess
+import sys
+import threading
+
+import numpy as np
+import pytest
+import soundfile
+
+from analysis.datasets import Pair, load_pair
+from analysis.errors import ArgumentError
+from analysis.sde import BBED, OUVE
+from analysis.widgets.explore import variance_scale
+
+WAIT = 60
+LABELS = ["noisy", "enhanced", "clean", "filtered speech", "residual noise"]
+
+
+def heard(explorer) -> dict[str, np.ndarray]:
+    """What the panel's players would play."""
+    found = re.findall(r'aria-label="([^"]+)"[^>]*base64,([^"]+)"', explorer.players.value)
+    return {label: soundfile.read(io.BytesIO(base64.b64decode(data)))[0] for label, data in found}
+
+
+@pytest.fixture(scope="module")
+def explorer(tiny):
+    """One panel for all tests of this file, as in a notebook: they leave it idle and without an error."""
+    panel = variance_scale(model=tiny, steps=2)
+    panel.wait(WAIT, strict=True)
+    return panel
+
+
+@pytest.fixture(autouse=True)
+def nothing_hidden(request):
+    """After each test that uses the shared panel: nothing runs, and no error stands in it."""
+    yield
+    if "explorer" in request.fixturenames:
+        panel = request.getfixturevalue("explorer")
+        panel.wait(WAIT)
+        assert panel.error is None and panel.message.value == ""
+
+
+@pytest.fixture
+def short() -> Pair:
+    """The first second of a bundled pair."""
+    pair = load_pair("demo-02")
+    return Pair("mine", pair.clean[8000:24000], pair.noisy[8000:24000])
+
+
+def test_widgets_are_cheap_to_import():
+    code = "import sys, analysis.widgets, analysis.widgets.explore; print(*sys.modules)"
+    loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
+    assert {"torch", "matplotlib", "ipywidgets", "IPython", "scipy"}.isdisjoint(loaded)
+
+
+def test_a_panel_opens_with_something_to_see_and_hear(tiny):
+    panel = variance_scale(model=tiny, steps=2)
+    assert bytes(panel.curves.value[:4]) == bytes(panel.image.value[:4]) == b"\x89PNG"
+    assert list(heard(panel)) == ["noisy", "clean"] and "standard deviations" in panel.gap.value
+    panel.wait(WAIT, strict=True)
+    assert list(heard(panel)) == LABELS
+
+
+def test_dragging_moves_the_curves_at_once_and_asks_no_model(explorer):
+    before, result = explorer.curves.value, explorer.result
+    lines = explorer.trajectories.lines
+    std, mean = lines["std"].get_ydata().copy(), lines["mean"].get_ydata().copy()
+    try:
+        explorer.job.delay = 60.0
+        for scale in np.geomspace(1, 4, 9):
+            explorer.scale.value = scale
+        np.testing.assert_allclose(lines["std"].get_ydata(), 2 * std, rtol=1e-12)
+        np.testing.assert_array_equal(lines["mean"].get_ydata(), mean)
+        assert explorer.curves.value != before and explorer.result is result
+    finally:
+        explorer.job.delay = 0.05
+    explorer.wait(WAIT)
+    assert explorer.result.position.process == OUVE(variance_scale=4)
+
+
+def test_release_replaces_sound_pictures_and_scores(explorer):
+    explorer.scale.value = 0.5
+    explorer.wait(WAIT)
+    audio, image, scores, players = (
+        explorer.result.run.audio,
+        explorer.image.value,
+        explorer.scores.value,
+        explorer.players.value,
+    )
+    explorer.scale.value = 5.0
+    explorer.wait(WAIT)
+    assert not np.array_equal(explorer.result.run.audio, audio)
+    assert image != explorer.image.value and scores != explorer.scores.value and players != explorer.players.value
+    assert explorer.result.run.settings["process"]["variance_scale"] == 5.0
+    assert "variance scale 5, em 2 steps from t = 1.00" in explorer.shown.value
+
+
+def test_players_share_one_gain_and_the_parts_add_up(explorer):
+    result, sounds = explorer.result, heard(explorer)
+    assert list(sounds) == LABELS
+    for label, clip in result.players.clips.items():
+        np.testing.assert_allclose(sounds[label], result.players.gain * clip, atol=1e-4)
+    np.testing.assert_array_equal(result.players.clips["enhanced"], result.run.audio)
+
+
+def test_scores_stand_beside_those_of_the_noisy_clip(explorer):
+    for text in ("PESQ (wide-band)", "Speech-PESQ", "Noise attenuation", "ESTOI", "SI-SDR", "evaluations", "seconds"):
+        assert text in explorer.scores.value
+    result = explorer.result
+    assert f"{result.scores.si_sdr:.2f}" in explorer.scores.value
+    assert f"{result.noisy_scores.si_sdr:.2f}" in explorer.scores.value
+    assert result.noisy_scores.noise_attenuation == pytest.approx(0, abs=1e-6)
+    assert f">{result.run.nfe}<" in explorer.scores.value
+
+
+def test_a_visited_position_comes_back_without_the_model(explorer, monkeypatch):
+    explorer.scale.value = 2.0
+    first = explorer.wait(WAIT)
+    explorer.scale.value = 3.0
+    explorer.wait(WAIT)
+    monkeypatch.setattr("analysis.widgets.variance.enhance", None)
+    explorer.scale.value = 2.0
+    assert explorer.wait(WAIT) is first and explorer.error is None
+
+
+@pytest.mark.parametrize(
+    ("control", "value", "check"),
+    [
+        ("process", "BBED", lambda r: type(r.position.process) is BBED),
+        ("sampler", "pc", lambda r: r.run.nfe == 2 * r.position.steps),
+        ("steps", 3, lambda r: r.position.steps == 3),
+        ("start", 0.5, lambda r: r.run.settings["start"] == 0.5),
+        ("seed", 7, lambda r: r.run.settings["seed"] == 7),
+        ("clip", "demo-03", lambda r: np.array_equal(r.players.clips["noisy"], load_pair("demo-03").noisy)),
+    ],
+)
+def test_every_control_reaches_the_model(explorer, control, value, check):
+    before, widget = explorer.wait(WAIT).run.audio, getattr(explorer, control)
+    old = widget.value
+    try:
+        widget.value = value
+        result = explorer.wait(WAIT)
+        assert check(result) and not np.array_equal(result.run.audio, before)
+    finally:
+        widget.value = old
+
+
+def test_the_scale_is_what_the_panel_shows_whatever_the_model_recommends(tiny, short):
+    """A fused or estimate-based recommendation would hide the scale; the panel samples from the plain prior."""
+    from dataclasses import replace
+
+    from analysis.checkpoints import Sampling, load_model
+
+    model = load_model(tiny)
+    fused = replace(model, sampling=Sampling(prior="estimate", fusion=1.0))
+    panel = variance_scale(short, model=fused, steps=2)
+    settings = panel.wait(WAIT, strict=True).run.settings
+    assert settings["prior"] == "noisy" and settings["fusion"] == 0.0
+
+
+def test_an_error_is_written_into_the_panel_and_goes_away(explorer, monkeypatch):
+    def broken(*args, **kwargs):
+        raise RuntimeError("out of <memory>")
+
+    before = explorer.wait(WAIT)
+    with monkeypatch.context() as patch:
+        patch.setattr("analysis.widgets.variance.enhance", broken)
+        explorer.seed.value = 11
+        assert explorer.wait(WAIT) is before
+        assert "RuntimeError: out of &lt;memory&gt;" in explorer.message.value
+        assert explorer.message.layout.display == ""
+        with pytest.raises(RuntimeError, match="out of"):
+            explorer.wait(WAIT, strict=True)
+    explorer.release()
+    assert explorer.wait(WAIT).position.seed == 11 and explorer.message.value == ""
+
+
+def test_an_error_of_the_preview_is_written_too(explorer, monkeypatch):
+    with monkeypatch.context() as patch:
+        patch.setattr(explorer.trajectories, "draw", lambda *args: 1 / 0)
+        explorer.scale.value = 0.3
+        assert "ZeroDivisionError" in explorer.message.value and explorer.job.idle
+    explorer.release()
+
+
+def test_a_newer_position_stops_the_running_one(explorer, monkeypatch):
+    from analysis.enhancement import enhance
+
+    entered, gate, stopped = threading.Event(), threading.Event(), []
+
+    def slow(*args, callback, **kwargs):
+        def wait(step):
+            entered.set()
+            assert gate.wait(WAIT)
+            try:
+                callback(step)
+            except Exception as error:
+                stopped.append(error)
+                raise
+
+        return enhance(*args, callback=wait, **kwargs)
+
+    monkeypatch.setattr("analysis.widgets.variance.enhance", slow)
+    explorer.seed.value = 21
+    explorer.job.release()
+    assert entered.wait(WAIT)
+    assert explorer.progress.layout.visibility == "visible" and "the model runs" in explorer.status.value
+    explorer.seed.value = 22
+    gate.set()
+    assert explorer.wait(WAIT).position.seed == 22
+    assert len(stopped) == 1 and explorer.progress.layout.visibility == "hidden"
+
+
+def test_own_pairs(tiny, short):
+    panel = variance_scale(short, model=tiny, steps=1)
+    assert panel.clip.options == ("mine",) and panel.wait(WAIT, strict=True).position.clip == "mine"
+
+
+def test_a_folder_of_pairs_is_read_when_asked_for(tiny, short, tmp_path):
+    for part in ("clean", "noisy"):
+        (tmp_path / part).mkdir()
+        soundfile.write(tmp_path / part / "a.wav", getattr(short, part), 16000)
+        soundfile.write(tmp_path / part / "b.wav", getattr(short, part)[:8000], 16000)
+    (tmp_path / "noisy" / "b.wav").write_bytes(b"no sound")
+    panel = variance_scale(tmp_path, model=tiny, steps=1)
+    panel.wait(WAIT, strict=True)
+    panel.clip.value = "b"
+    assert "b.wav" in panel.message.value and "libsndfile" in panel.message.value
+    panel.clip.value = "a"
+    panel.wait(WAIT, strict=True)
+
+
+@pytest.mark.parametrize("samples", [1, 300])
+def test_a_very_short_clip_shows_what_cannot_be_scored(tiny, samples):
+    rng = np.random.default_rng(0)
+    clean, noise = rng.normal(size=(2, samples)) * 0.1
+    panel = variance_scale(Pair("blip", clean, clean + noise), model=tiny, steps=1)
+    panel.wait(WAIT, strict=True)
+    assert "too_short" in panel.scores.value and panel.message.value == ""
+
+
+@pytest.mark.parametrize(
+    ("arguments", "problem"),
+    [
+        ({"pair": "demo-99"}, "source: got demo-99"),
+        ({"pair": 3}, "source: got 3"),
+        ({"model": "no-such-model"}, "model: got no-such-model"),
+        ({"steps": 0}, "steps: got 0"),
+        ({"steps": 2.5}, "steps: got 2.5"),
+        ({"steps": True}, "steps: got True"),
+    ],
+)
+def test_bad_arguments(tiny, arguments, problem):
+    with pytest.raises(ArgumentError, match=problem):
+        variance_scale(**{"model": tiny, **arguments})
