@@ -12,6 +12,7 @@ import json
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
+import numpy as np
 import torch
 
 from analysis.audio import writing
@@ -47,9 +48,12 @@ class Sampling:
 
     def __post_init__(self):
         check(self.prior in ("noisy", "estimate"), "prior", self.prior, "'noisy' or 'estimate'")
-        number = isinstance(self.fusion, (int, float)) and not isinstance(self.fusion, bool)
+        numbers = (int, float, np.number)
+        number = isinstance(self.fusion, numbers) and not isinstance(self.fusion, bool)
         check(number and 0 <= self.fusion <= 1, "fusion", self.fusion, "a weight from 0 to 1")
-        check(self.predictive_sigma > 0, "predictive_sigma", self.predictive_sigma, "a number greater than 0")
+        number = isinstance(self.predictive_sigma, numbers) and not isinstance(self.predictive_sigma, bool)
+        fits = number and 0 < self.predictive_sigma < float("inf")
+        check(fits, "predictive_sigma", self.predictive_sigma, "a number greater than 0")
 
 
 @dataclass(frozen=True)

@@ -81,7 +81,5 @@ def _text(table: pd.DataFrame, summary: pd.DataFrame, trends: pd.DataFrame, nois
         best = part.loc[part["pesq"].idxmax()] if part["pesq"].notna().any() else None
         peak = "" if best is None else f"; best PESQ {best['pesq']:.2f} at {best['variance_scale']:g}"
         lines.append(f"{sde}, with rising variance scale: {', '.join(claims)}{peak}.")
-    lines.append(
-        "Directions are compared with the paper, not numbers: the model is small, and NA depends on the filter."
-    )
+    lines.append("Compare directions with the paper, not numbers: the model is small, and NA depends on the filter.")
     return "\n".join(lines)

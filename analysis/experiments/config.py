@@ -166,8 +166,8 @@ class Grid:
 
 
 def _axis(name: str, values) -> tuple:
-    single = values is None or isinstance(values, (str, os.PathLike, Process, Mapping))
-    single = single or not isinstance(values, Iterable) or (np.ndim(values) == 0 and hasattr(values, "dtype"))
+    values = values.tolist() if isinstance(values, np.ndarray) else values
+    single = isinstance(values, (str, os.PathLike, Process, Mapping)) or not isinstance(values, Iterable)
     values = tuple(_checked(name, value) for value in ((values,) if single else values))
     check(len(values) > 0, name, "no values", "at least one value")
     check(len(set(values)) == len(values), name, list(values), "each value once")

@@ -5,7 +5,7 @@ part        what it is
 ==========  ==================================================================================================
 settings    process, variance scale, sampler, steps, start, prior, fusion, seed, all filled in
 weights     SHA-256 of ``weights.safetensors`` (``model.digest``)
-model       hash of the part of ``config.json`` that shapes the denoiser (network, preconditioning, ...)
+model       hash of the rest of ``config.json`` that the denoiser depends on (preconditioning, transform, ...)
 input       hash of the clip's samples, noisy and clean (the clean ones decide the scores)
 code        hash of the source of every module that decides numbers
 ==========  ==================================================================================================
@@ -38,8 +38,8 @@ NUMERIC = (
     *("audio.py", "signal.py", "sde.py", "preconditioning.py", "denoisers.py", "enhancement.py"),
     *("networks", "sampling", "metrics"),
 )
-#: Entries of a model's config.json that decide what its denoiser computes; sampling and process are settings.
-SHAPING = ("format", "network", "preconditioning", "sigma_range", "trained_with", "transform")
+#: Entries of a model's config.json that its denoiser does not depend on; sampling and process are settings.
+OTHER = ("name", "training", "process", "sampling", "plain")
 
 
 def digest(value) -> str:
@@ -90,8 +90,8 @@ def model_files(name: str) -> ModelFiles:
     try:
         config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
         weights = hashlib.sha256((folder / "weights.safetensors").read_bytes()).hexdigest()
-        recommended = config["sampling"]
-        shape = digest([config[part] for part in SHAPING] + [recommended["predictive_sigma"]])
+        recommended, sigma = config["sampling"], config["sampling"]["predictive_sigma"]
+        shape = digest({**{name: config[name] for name in config if name not in OTHER}, "predictive_sigma": sigma})
         process = make_process(**config["process"])
         return ModelFiles(folder.resolve(), config["name"], weights, shape, process, recommended)
     except (OSError, ValueError, KeyError, TypeError) as error:

@@ -48,8 +48,9 @@ def ablate(
     of finished cells, which are read back instead of run. ``jobs``: processes, by default one per physical core and at
     most 2. Columns: clip, model, sde, its parameters, variance_scale, sampler, steps, start, prior, fusion, seed; every
     metric and ``<metric>_status``; nfe, seconds (of enhancement), clip_seconds, status; the hashes cell, config,
-    weights, input, code and audio. A clip or setting that fails keeps its row, with NaN and a ``status``. ``table.attrs`` says how many cells
-    were read back, run and failed. Raises :class:`ArgumentError` for bad arguments before anything runs.
+    weights, input, code and audio. A clip or setting that fails keeps its row, with NaN and a ``status``.
+    ``table.attrs`` says how many cells were read back, run and failed. Raises :class:`ArgumentError` for bad arguments
+    before anything runs.
     """
     cells = _cells(grid)
     pairs, listed = _listed(clips)

@@ -54,8 +54,11 @@ class Store:
         """The content of a finished cell (``identity``, ``result``, ``about``), or None; sets damaged files aside."""
         try:
             data = self.path(key).read_bytes()
-        except FileNotFoundError:
+        except (FileNotFoundError, NotADirectoryError):
             return None
+        except OSError as error:
+            got = f"{error.strerror} ({self.path(key)})"
+            raise ArgumentError("store", got, "a folder whose files can be read") from None
         try:
             cell = json.loads(data)
             if key_of(cell["identity"]) != key:
@@ -83,7 +86,7 @@ class Store:
             with writing(path, "store") as temporary:
                 temporary.write_text(text + "\n", encoding="utf-8")
         except OSError as error:
-            raise ArgumentError("store", f"{path} ({error.strerror})", "a disk with room for it") from None
+            raise ArgumentError("store", f"{error.strerror} ({path})", "a disk with room for it") from None
 
     def check_writable(self) -> None:
         """Raise :class:`ArgumentError` (``store``) now rather than after the first cell has been computed."""

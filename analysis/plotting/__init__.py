@@ -1,8 +1,14 @@
 """Plots: arrays and tables in, matplotlib Axes out. No torch, and no statistics of their own.
 
-``moments``           s(t) and s(t) sigma(t) of processes             ``trajectory``      noise a run had, and should have
-``tradeoff``          noise attenuation against Speech-PESQ           ``metric_against``  a metric against a setting
-``spectrogram(s)``    level over time and frequency, in dB            ``savefig``         files, whole and reproducible
+====================  ======================================================================================
+``moments``           weight of clean speech in the mean and standard deviation of processes, over time
+``trajectory``        the noise a run had at each step, beside what its process promises
+``tradeoff``          noise attenuation against Speech-PESQ, a point per variance scale
+``metric_against``    a metric against a setting: means with intervals
+``distribution``      a metric against a setting: every clip
+``spectrogram(s)``    level over time and frequency, in dB re full scale
+``savefig``           files that are there whole or not at all, with the same bytes each time
+====================  ======================================================================================
 
 Every function takes ``ax`` to draw on, and makes a figure in the packaged style where none is given. The
 style (``STYLE``, ``diffse.mplstyle``) touches nothing else.
@@ -11,10 +17,11 @@ style (``STYLE``, ``diffse.mplstyle``) touches nothing else.
 from analysis.plotting.processes import moments, trajectory
 from analysis.plotting.sound import spectrogram, spectrograms
 from analysis.plotting.style import STYLE, savefig, styled
-from analysis.plotting.sweeps import metric_against, tradeoff
+from analysis.plotting.sweeps import distribution, metric_against, tradeoff
 
 __all__ = [
     "STYLE",
+    "distribution",
     "metric_against",
     "moments",
     "savefig",

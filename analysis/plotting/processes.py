@@ -21,8 +21,8 @@ def moments(processes: Process | Sequence[Process], t=None, ax: Sequence[Axes] |
     """Weight of clean speech in the mean, s(t), and total standard deviation, s(t) sigma(t), of some processes.
 
     A colour per kind of process, from light to dark as the variance scale rises; one mean for processes that differ by
-    it alone. ``t``: times in (0, 1], (n,), by default 400; each process is drawn up to its own end. ``ax``: two Axes, for
-    mean and std. Returns them as an array. ``ax[1].lines`` are in the order of ``processes``.
+    it alone. ``t``: times in (0, 1], (n,), by default 400; each process is drawn up to its own end. ``ax``: two Axes,
+    for mean and std. Returns them as an array. ``ax[1].lines`` are in the order of ``processes``.
     """
     processes = [processes] if isinstance(processes, Process) else list(processes)
     wanted = "a process, or a list of processes"
@@ -83,9 +83,9 @@ def _legend(ax: Axes, processes: list[Process], colours: list) -> None:
 def trajectory(run, ax: Axes | None = None) -> Axes:
     """Noise that a run really had at each evaluation, beside the std that the process promises.
 
-    ``run``: result of ``enhance(..., keep="moments")``, its trajectory, or a dictionary of arrays ``t``, ``process_std``
-    (n,) and ``std`` (n,) or (n, clips). The axis runs as sampling does, from the start down to 0. Evaluations of a
-    corrector are left out. Raises :class:`ArgumentError` for a run that kept nothing.
+    ``run``: result of ``enhance(..., keep="moments")``, its trajectory, or a dictionary of arrays ``t``,
+    ``process_std`` (n,) and ``std`` (n,) or (n, clips). The axis runs as sampling does, from the start down to 0.
+    Evaluations of a corrector are left out. Raises :class:`ArgumentError` for a run that kept nothing.
     """
     record = getattr(run, "trajectory", run)
     if record is None:

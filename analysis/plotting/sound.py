@@ -1,7 +1,7 @@
 """Spectrograms of waveforms, in decibels relative to a sine at full scale.
 
-A level is 20 log10(2 |X| / sum of the window), X the short-time Fourier transform with a periodic Hann window (510 samples,
-hop 128, as the models see it, without amplitude compression): a sine of amplitude 1 reads 0 dB.
+A level is 20 log10(2 |X| / sum of the window), X the short-time Fourier transform with a periodic Hann window of 510
+samples and hop 128, as the models see it but for their amplitude compression: a sine of amplitude 1 reads 0 dB.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ UNIT = "Level [dB re full-scale sine]"
 
 
 def levels(audio, n_fft: int = N_FFT, hop: int = HOP) -> np.ndarray:
-    """Level in dB of a waveform (samples,) in each bin and frame, (n_fft // 2 + 1, samples // hop + 1); never below -140."""
+    """Level of a waveform (samples,) in dB, at least -140: (n_fft // 2 + 1 bins, samples // hop + 1 frames)."""
     x = np.pad(as_mono(getattr(audio, "audio", audio)).astype(float), n_fft // 2)
     window = np.hanning(n_fft + 1)[:-1]
     frames = np.lib.stride_tricks.sliding_window_view(x, n_fft)[::hop]
@@ -45,8 +45,8 @@ def spectrogram(
 ) -> Axes:
     """Spectrogram of a waveform (samples,), or of a run's audio; seconds against kHz, colour in dB re full-scale sine.
 
-    ``top``: level of the brightest colour, by default the loudest point of the clip; give it to compare clips. ``span`` > 0:
-    dB down to the darkest. ``bar``: draw the scale of colours. The picture is ``ax.images[0]``.
+    ``top``: level of the brightest colour, by default the loudest point of the clip; give it to compare clips.
+    ``span`` > 0: dB down to the darkest. ``bar``: draw the scale of colours. The picture is ``ax.images[0]``.
     """
     check(span > 0, "span", span, "dB, greater than 0")
     level = levels(audio)
@@ -68,8 +68,8 @@ def spectrograms(
 ) -> np.ndarray:
     """Spectrograms of several clips side by side, on one scale of colours, set by the loudest point of them all.
 
-    ``clips``: title -> waveform (samples,) or run. ``axes``: one for each, else a new figure, three to a row. Returns the
-    Axes as an array (clips,).
+    ``clips``: title -> waveform (samples,) or run. ``axes``: one for each, else a new figure, three to a row. Returns
+    the Axes as an array (clips,).
     """
     check(isinstance(clips, Mapping) and len(clips) > 0, "clips", clips, "a dictionary of titles and waveforms")
     all_levels = {title: levels(audio) for title, audio in clips.items()}

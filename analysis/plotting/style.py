@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import matplotlib as mpl
+import matplotlib.style
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
@@ -70,9 +71,9 @@ def axis_label(name: str) -> str:
 def savefig(fig: Figure | Axes, stem, formats: Sequence[str] = ("png", "pdf")) -> list[Path]:
     """Save a figure (or the one an Axes is in) as ``stem.png``, ``stem.pdf``, ...; returns the paths.
 
-    All formats are drawn before the first file is written, and a file is there whole or not at all. The same figure gives
-    the same bytes: no dates, no versions. ``formats``: of png, pdf, svg. Raises :class:`ArgumentError` for another format
-    or a folder that can't be written.
+    All formats are drawn before the first file is written, and a file is there whole or not at all. The same figure
+    gives the same bytes: no dates, no versions. ``formats``: of png, pdf, svg. Raises :class:`ArgumentError` for
+    another format or a folder that can't be written.
     """
     formats = [formats] if isinstance(formats, str) else list(formats)
     for name in formats:

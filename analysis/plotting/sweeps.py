@@ -6,15 +6,17 @@ import math
 
 import pandas as pd
 from matplotlib.axes import Axes
+from matplotlib.colors import to_rgb
 from matplotlib.ticker import NullFormatter, NullLocator
 
 from analysis.errors import check
 from analysis.experiments.summary import summarise
 from analysis.plotting.style import axis_label, figure, looks, styled
 
-__all__ = ["metric_against", "tradeoff"]
+__all__ = ["distribution", "metric_against", "tradeoff"]
 
 X, Y = "noise_attenuation", "speech_pesq"
+BARS = "mean, 95 % interval over clips"
 
 
 @styled
@@ -29,20 +31,20 @@ def tradeoff(
     """Noise attenuation against Speech-PESQ: a point per variance scale, a colour per process, intervals over clips.
 
     ``table``: of ``ablate`` (summed up with :func:`analysis.experiments.summarise`), or already summed up, with
-    ``_low`` and ``_high`` beside each metric. ``x``, ``y``: other metrics. Points of a colour are joined in the order of
-    ``label``, whose values are written beside them. Raises :class:`ArgumentError` for a column that isn't there.
+    ``_low`` and ``_high`` beside each metric. ``x``, ``y``: other metrics. Points of a colour are joined in the order
+    of ``label``, whose values are written beside them. Raises :class:`ArgumentError` for a column that isn't there.
     """
     summary = _summed(table, (colour, label), (x, y))
     ax = figure(ax)
-    for name, (paint, marker) in looks(list(summary[colour])).items():
+    for index, (name, (paint, marker)) in enumerate(looks(list(summary[colour])).items()):
         part = summary[summary[colour] == name].sort_values(label)
-        bars = {"xerr": _bars(part, x), "yerr": _bars(part, y), "ecolor": (*_rgb(paint), 0.35), "elinewidth": 1}
+        bars = {"xerr": _bars(part, x), "yerr": _bars(part, y), "ecolor": (*to_rgb(paint), 0.35), "elinewidth": 1}
         ax.errorbar(part[x], part[y], **bars, color=paint, marker=marker, label=str(name), zorder=2)
         for _, row in part.iterrows():
-            _write(ax, f"{row[label]:g}", row[x], row[y], paint)
+            _write(ax, f"{row[label]:g}", row[x], row[y], paint, below=index % 2 == 1)
     ax.set(xlabel=axis_label(x), ylabel=axis_label(y))
     about = "numbers: variance scale ρ" if label == "variance_scale" else f"numbers: {label}"
-    ax.legend(title=f"{_confidence()}\n{about}", loc="center left", bbox_to_anchor=(1.01, 0.5), alignment="left")
+    ax.legend(title=f"{BARS}\n{about}", loc="center left", bbox_to_anchor=(1.01, 0.5), alignment="left")
     return ax
 
 
@@ -57,8 +59,8 @@ def metric_against(
 ) -> Axes:
     """One metric against a setting on a logarithmic axis: a line per process with intervals over clips.
 
-    ``table``: as for :func:`tradeoff`. ``baseline``: the noisy input's mean, drawn as a dashed line. Processes are moved
-    apart by a few per cent along x, so that their bars don't hide each other. The best mean of each has a ring.
+    ``table``: as for :func:`tradeoff`. ``baseline``: the noisy input's mean, drawn as a dashed line. Processes are
+    moved apart by a few per cent along x, so that their bars don't hide each other. The best mean of each has a ring.
     """
     summary = _summed(table, (colour, x), (metric,))
     check(bool((summary[x] > 0).all()), "x", x, "a column of numbers greater than 0")
@@ -66,8 +68,9 @@ def metric_against(
     found = looks(list(summary[colour]))
     for index, (name, (paint, marker)) in enumerate(found.items()):
         part = summary[summary[colour] == name].sort_values(x)
-        place = part[x] * 1.03 ** (2 * index - len(found) + 1)
-        ax.errorbar(place, part[metric], yerr=_bars(part, metric), color=paint, marker=marker, label=str(name))
+        place = part[x] * 1.04 ** (2 * index - len(found) + 1)
+        bars = {"yerr": _bars(part, metric), "elinewidth": 1, "ecolor": (*to_rgb(paint), 0.6)}
+        ax.errorbar(place, part[metric], **bars, color=paint, marker=marker, label=str(name))
         best = part[metric].argmax() if part[metric].notna().any() else None
         if best is not None:
             ring = {"markersize": 11, "markerfacecolor": "none", "markeredgecolor": paint}
@@ -79,8 +82,35 @@ def metric_against(
     ax.set_xticks(values, [f"{value:g}" for value in values])
     ax.xaxis.set_minor_locator(NullLocator())
     ax.xaxis.set_minor_formatter(NullFormatter())
-    title = f"{_confidence()}\nring: best mean"
-    ax.legend(title=title, loc="center left", bbox_to_anchor=(1.01, 0.5), alignment="left")
+    title = f"{BARS}\nring: best mean"
+    lines, names = ax.get_legend_handles_labels()
+    order = sorted(range(len(names)), key=lambda i: names[i].startswith("noisy input"))  # the dashed line last
+    ax.legend([lines[i] for i in order], [names[i] for i in order], title=title, loc="center left", bbox_to_anchor=(1.01, 0.5), alignment="left")
+    return ax
+
+
+@styled
+def distribution(
+    table: pd.DataFrame,
+    metric: str = "pesq",
+    x: str = "variance_scale",
+    ax: Axes | None = None,
+    colour: str = "sde",
+) -> Axes:
+    """One metric of every clip against a setting: a dot per clip and seed, a colour per process; x evenly spaced.
+
+    ``table``: of ``ablate``, a row per clip and setting. Raises :class:`ArgumentError` for a column that isn't there.
+    """
+    import seaborn as sns
+
+    for name in (colour, x, metric):
+        check(name in table, "table", ", ".join(map(str, table)), f"a column {name}")
+    ax = figure(ax)
+    palette = {name: paint for name, (paint, _) in looks(list(table[colour])).items()}
+    dots = {"dodge": True, "jitter": 0.12, "size": 3.5, "alpha": 0.7, "formatter": "{:g}".format}
+    sns.stripplot(table, x=x, y=metric, hue=colour, palette=palette, ax=ax, **dots)
+    ax.set(xlabel=axis_label(x), ylabel=axis_label(metric))
+    ax.legend(title="a dot per clip", loc="center left", bbox_to_anchor=(1.01, 0.5), alignment="left")
     return ax
 
 
@@ -101,16 +131,8 @@ def _bars(part: pd.DataFrame, name: str) -> list:
     return [length.clip(lower=0).fillna(0).to_numpy() for length in lengths]
 
 
-def _write(ax: Axes, text: str, x: float, y: float, colour: str) -> None:
+def _write(ax: Axes, text: str, x: float, y: float, colour: str, below: bool) -> None:
+    """A label beside a point: above it to the right, or below it to the left, so that two curves may touch."""
     if math.isfinite(x) and math.isfinite(y):
-        ax.annotate(text, (x, y), (4, 4), textcoords="offset points", color=colour, fontsize=7, zorder=3)
-
-
-def _rgb(colour: str) -> tuple[float, float, float]:
-    from matplotlib.colors import to_rgb
-
-    return to_rgb(colour)
-
-
-def _confidence() -> str:
-    return "mean, 95 % interval over clips"
+        side = {"xytext": (-4, -4), "ha": "right", "va": "top"} if below else {"xytext": (4, 4)}
+        ax.annotate(text, (x, y), **side, textcoords="offset points", color=colour, fontsize=7, zorder=3)

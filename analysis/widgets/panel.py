@@ -17,10 +17,10 @@ import ipywidgets as widgets
 from analysis.metrics import METRICS
 from analysis.widgets.controls import LatestJob
 
-__all__ = ["Explorer", "caption", "choice", "picture", "score_table"]
+__all__ = ["LABEL", "LINE", "Explorer", "caption", "choice", "picture", "score_table"]
 
-WIDE = {"width": "100%"}
-_LABEL = {"description_width": "108px"}
+LINE = {"width": "310px"}  # of one control
+LABEL = {"description_width": "100px"}
 
 
 class Explorer(widgets.VBox):
@@ -119,19 +119,19 @@ def caption(text: str) -> str:
     return f'<div style="font-size:90%;line-height:1.4;opacity:.8">{escape(text)}</div>'
 
 
-def picture(description: str) -> widgets.Image:
-    """An empty PNG picture as wide as its place; ``description`` is for readers who cannot see it."""
-    image = widgets.Image(format="png", layout=widgets.Layout(width="100%", height="auto", object_fit="contain"))
-    image.tooltip = description
-    return image
+def picture() -> widgets.Image:
+    """An empty PNG picture as wide as its place."""
+    return widgets.Image(format="png", layout=widgets.Layout(width="100%", height="auto", object_fit="contain"))
 
 
 def choice(description: str, options: Sequence, value, many: int = 3) -> widgets.Widget:
     """Buttons for up to ``many`` options (names, or (label, value) tuples), a drop-down list for more."""
     if len(options) <= many:
-        style = {**_LABEL, "button_width": "66px"}
-        return widgets.ToggleButtons(description=description, options=options, value=value, style=style)
-    return widgets.Dropdown(description=description, options=options, value=value, style=_LABEL, layout=WIDE)
+        style = {**LABEL, "button_width": f"{180 // len(options)}px"}
+        buttons = widgets.ToggleButtons(description=description, options=options, value=value, style=style, layout=LINE)
+        buttons.layout.display = "flex"
+        return buttons
+    return widgets.Dropdown(description=description, options=options, value=value, style=LABEL, layout=LINE)
 
 
 def score_table(rows: Mapping[str, Mapping], metrics: Sequence[str], extra: Mapping[str, Mapping[str, str]]) -> str:

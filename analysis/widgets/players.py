@@ -60,7 +60,7 @@ class Players:
         """The players as HTML, with the gain and each clip's level (RMS, as it was given)."""
         items = "".join(self._item(label) for label in self.clips)
         return (
-            f'<div style="display:flex;flex-wrap:wrap;gap:6px 16px;align-items:flex-end">{items}</div>'
+            f'<div style="display:grid;grid-template-columns:repeat(auto-fit,minmax(158px,1fr));gap:6px 12px">{items}</div>'
             f'<div style="font-size:85%;opacity:.75;margin-top:4px">common gain: {self.gain_db:+.1f} dB'
             " (the same for all clips, so loudness can be compared)</div>"
         )
@@ -69,7 +69,7 @@ class Players:
         source = base64.b64encode(self.wav(label)).decode("ascii")
         name = escape(label)
         return (
-            '<div style="flex:1 1 190px;max-width:300px">'
+            '<div style="max-width:300px">'
             f'<div style="line-height:1.5"><b>{name}</b>'
             f' <span style="font-size:85%;opacity:.7">{_level(self.clips[label])}</span></div>'
             f'<audio controls preload="auto" aria-label="{name}" style="width:100%;height:34px"'

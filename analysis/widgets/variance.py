@@ -22,11 +22,12 @@ from analysis.enhancement import Run, enhance
 from analysis.errors import check
 from analysis.experiments.papers import variance
 from analysis.metrics import Score, score
+from analysis.plotting.style import looks
 from analysis.sampling import SAMPLERS
 from analysis.sde import PROCESSES, Process, make_process
 from analysis.signal import level
-from analysis.widgets.panel import WIDE, Explorer, caption, choice, picture, score_table
-from analysis.widgets.pictures import COLOURS, Spectrograms, Trajectories
+from analysis.widgets.panel import LABEL, LINE, Explorer, caption, choice, picture, score_table
+from analysis.widgets.pictures import Spectrograms, Trajectories
 from analysis.widgets.players import Players, listen
 
 __all__ = ["SHOWN", "Position", "Result", "VarianceExplorer"]
@@ -34,7 +35,7 @@ __all__ = ["SHOWN", "Position", "Result", "VarianceExplorer"]
 #: The scores that stand in the panel, in this order.
 SHOWN = ("pesq", "speech_pesq", "noise_attenuation", "estoi", "si_sdr")
 _PANELS = ("noisy", "enhanced", "clean")
-_SLIDER = {"style": {"description_width": "108px"}, "layout": WIDE}
+_CONTROL = {"style": LABEL, "layout": LINE}
 
 
 @dataclass(frozen=True)
@@ -94,26 +95,26 @@ class VarianceExplorer(Explorer):
         check(whole and 1 <= steps <= 200, "steps", steps, "a whole number from 1 to 200")
         names = list(self._sources[0])
         self.scale = widgets.FloatLogSlider(
-            1.0, base=10, min=-1, max=1, step=0.02, description="variance scale", readout_format=".3g", **_SLIDER
+            1.0, base=10, min=-1, max=1, step=0.02, description="variance scale", readout_format=".3g", **_CONTROL
         )
         self.process = choice("process", list(PROCESSES), "OUVE")
         self.clip = choice("clip", names, clip, many=0)
         self.start = widgets.FloatSlider(
-            variance.START, min=0.1, max=1.0, step=0.05, description="reverse start", readout_format=".2f", **_SLIDER
+            variance.START, min=0.1, max=1.0, step=0.05, description="reverse start", readout_format=".2f", **_CONTROL
         )
-        self.steps = widgets.IntSlider(steps, min=1, max=max(60, steps), description="steps", **_SLIDER)
+        self.steps = widgets.IntSlider(steps, min=1, max=max(60, steps), description="steps", **_CONTROL)
         self.sampler = choice("sampler", list(SAMPLERS), variance.SAMPLER)
-        self.seed = widgets.BoundedIntText(0, min=0, max=9999, description="seed", **_SLIDER)
+        self.seed = widgets.BoundedIntText(0, min=0, max=9999, description="seed", **_CONTROL)
         self.controls = (self.scale, self.process, self.start, self.clip, self.steps, self.sampler, self.seed)
 
     def _make_places(self) -> None:
         self.trajectories = Trajectories(largest_scale=self.scale.base**self.scale.max)
         self.spectrograms = Spectrograms(_PANELS)
-        self.curves = picture("mean weight and standard deviation over the time of the process")
+        self.curves = picture()
         self.gap = widgets.HTML()
         self.shown = widgets.HTML()
-        self.image = picture("spectrograms of noisy, enhanced and clean speech")
-        self.players = widgets.HTML(layout=WIDE)
+        self.image = picture()
+        self.players = widgets.HTML(layout=widgets.Layout(width="100%"))
         self.scores = widgets.HTML()
 
     def _arrange(self) -> None:
@@ -141,7 +142,7 @@ class VarianceExplorer(Explorer):
 
     def _preview(self, position: Position) -> None:
         process, start = position.process, min(position.start, position.process.t_max)
-        colour = COLOURS[list(PROCESSES).index(type(process).__name__) % len(COLOURS)]
+        colour = looks(list(PROCESSES))[type(process).__name__][0]
         self.curves.value = self.trajectories.draw(process, start, colour)
         gap = float(process.prior_gap(start))
         size = gap * self._distance(position.clip)
@@ -180,7 +181,7 @@ class VarianceExplorer(Explorer):
         return Result(position, run, scores, self._noisy[pair.name], listen(**clips))
 
     def _show(self, position: Position, result: Result) -> None:
-        self.shown.value = caption(f"Shown: {position}. One colour scale for all three pictures.")
+        self.shown.value = caption(f"Shown: {position}. The three pictures share one scale of colours.")
         self.image.value = self.spectrograms.draw(result.players.clips)
         self.players.value = result.players.html
         run = result.run

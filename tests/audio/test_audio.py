@@ -18,7 +18,9 @@ def tone(frequency: float, rate: int, seconds: float = 0.5) -> np.ndarray:
 # -- resampling -----------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("source, target", [(8000, 16000), (44100, 16000), (48000, 16000), (16000, 44100), (22050, 8000)])
+@pytest.mark.parametrize(
+    "source, target", [(8000, 16000), (44100, 16000), (48000, 16000), (16000, 44100), (22050, 8000)]
+)
 @pytest.mark.parametrize("samples", [2, 3, 100, 4411, 48000])
 def test_lengths(samples, source, target):
     assert resample(np.ones(samples, np.float32), source, target).shape == (round(samples * target / source),)
@@ -52,7 +54,9 @@ def test_channels_are_resampled_each():
     assert np.abs(found[:, 1] - resample(np.ascontiguousarray(x[:, 1]), 48000, 16000)).max() < 1e-6
 
 
-@pytest.mark.parametrize("source, target, argument", [(0, 16000, "source"), (8000, -1, "target"), (8000, 1e9, "target")])
+@pytest.mark.parametrize(
+    "source, target, argument", [(0, 16000, "source"), (8000, -1, "target"), (8000, 1e9, "target")]
+)
 def test_bad_rates(source, target, argument):
     with pytest.raises(ArgumentError, match=f"^{argument}: got .*a sample rate in Hz"):
         resample(np.ones(10), source, target)
@@ -226,7 +230,7 @@ def test_the_error_says_argument_got_wanted_in_one_line_and_pickles():
     copy = pickle.loads(pickle.dumps(caught.value))
     assert isinstance(copy, ValueError)
     assert (copy.argument, copy.got, copy.wanted, str(copy)) == ("steps", 0, "at least 1", str(caught.value))
-    assert "\n" not in str(ArgumentError("x", "two\nlines", "one")) and "two lines" in str(ArgumentError("x", "two\nlines", "w"))
+    assert str(ArgumentError("x", "two\nlines of it", "one")).startswith("x: got 'two\\nlines of it'")
     assert len(str(ArgumentError("x", np.arange(10_000), "less"))) < 200
     assert str(ArgumentError("model", "", "a name")) == "model: got '', wanted a name"
     check(True, "fine", 1, "anything")

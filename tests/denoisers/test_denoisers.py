@@ -69,7 +69,7 @@ def test_gaussian_denoiser_is_bayes_by_brute_force(sigma):
     mean, variance, observed = 0.2 - 0.1j, 0.09, 0.7 + 0.4j
     axis = np.linspace(-3, 3, 1201)
     plane = axis[:, None] + 1j * axis[None, :]
-    log = -np.abs(plane - mean) ** 2 / variance - np.abs(observed - plane) ** 2 / sigma**2
+    log = -(np.abs(plane - mean) ** 2) / variance - np.abs(observed - plane) ** 2 / sigma**2
     weight = np.exp(log - log.max())
     wanted = (weight * plane).sum() / weight.sum()
     x = torch.full((1, 1, 1), observed, dtype=torch.complex64)
@@ -200,7 +200,9 @@ def test_bfloat16_is_off_where_it_is_told_so_and_close_where_it_is_on():
     torch.manual_seed(0)
     network, y = Linear(), draw(1, 3, 64)
     with torch.no_grad():
-        off, on = (NetworkDenoiser(network, SETS["edm"], bf16=flag)(y, levels(0.3), levels(1), y) for flag in (False, True))
+        off, on = (
+            NetworkDenoiser(network, SETS["edm"], bf16=flag)(y, levels(0.3), levels(1), y) for flag in (False, True)
+        )
     assert network.dtype == torch.bfloat16 and off.dtype == on.dtype == torch.complex64
     assert 0 < float((off - on).abs().max()) < 0.02 * float(off.abs().max())
     assert isinstance(bf16_is_fast(torch.device("cpu")), bool)

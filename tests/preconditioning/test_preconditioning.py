@@ -46,7 +46,9 @@ NAMES = {"richter": "sgmse", "edm": "edm", "edm-scaled-shift": "scaled_shift"}
 
 def reference_cases():
     if not REFERENCE.is_file():
-        return [pytest.param(None, marks=pytest.mark.skip(reason="no shared folder with the papers' reference numbers"))]
+        return [
+            pytest.param(None, marks=pytest.mark.skip(reason="no shared folder with the papers' reference numbers"))
+        ]
     data = json.loads(REFERENCE.read_text())
     assert data["stub"] == "out = 0.7*in[:, :2] + 0.2*in[:, 2:] + 0.01*c_noise" and data["sigma_data"] == SD
     keys = ("sde", "cskip", "cout", "cin", "cshift", "cnoise", "t")

@@ -5,6 +5,7 @@ Euler-Maruyama is then linear in the state, so mean M and variance V of its outp
 section 6.1) that ``recursion`` runs in numpy, from the formulas of the processes written anew.
 """
 
+import itertools
 import math
 
 import numpy as np
@@ -142,11 +143,12 @@ def test_weak_order_one():
     The grid ends at a small t_eps and starts from the exact marginal's mean and variance, so that neither the last
     step nor the prior hides the order.
     """
+
     def error(steps):
         grid = np.linspace(1.0, 1e-3, steps)
         mean, variance = moments(ouve, 1, 1.0)[:2]
         mean += 0.3  # a wrong start relaxes to the same end; its trace makes the mean's order visible
-        for t, following in zip(grid[:-1], grid[1:], strict=True):
+        for t, following in itertools.pairwise(grid):
             mu, total, _, a, g = moments(ouve, 1, t)
             c = 1 + (a - g**2 / total) * (t - following)
             mean = c * mean + (-a * Y + g**2 / total * mu) * (t - following)
@@ -162,8 +164,8 @@ def test_weak_order_one():
 
 def test_the_sampler_converges_with_that_order():
     """Noise-free part of the sampler: its mean map, run with zero noise, against the recursion's mean at each N."""
+    y = torch.full((1, 1, 1), Y, dtype=torch.complex64)
     for steps in (8, 16, 64):
-        y = torch.full((1, 1, 1), Y, dtype=torch.complex64)
         quiet = sample(GaussianDenoiser(M - Y, P), OUVE(), y, "em", steps, noise=lambda: torch.zeros_like(y))
         assert complex(quiet.x0) == pytest.approx(recursion(ouve, 1, 1.0, steps)[0], abs=1e-5)
 

@@ -136,7 +136,7 @@ MONTE_CARLO = [  # specification, section 2.4: process, t, exact mean, exact var
 def test_forward_paths_have_the_stated_moments(process, t, mean, variance):
     """20000 Euler-Maruyama paths of dx = a (y - x) dt + g dw in 300 steps.
 
-    Tolerances of section 2.4: 4 standard errors of the mean; for the variance 4/sqrt(n) and the bias of 300 steps, 0.4 %.
+    Tolerances of section 2.4: 4 standard errors of the mean; for the variance 4/sqrt(n) and the 300 steps' bias, 0.4 %.
     """
     n, steps, x0, y = 20_000, 300, 0.4 + 0.2j, -0.1 + 0.6j
     generator, dt = np.random.default_rng(0), t / 300
