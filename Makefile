@@ -17,7 +17,7 @@ lab: .venv/.ready ## open JupyterLab on notebooks/ (prints the address; works wi
 	[ "$$(uname)" = Darwin ] || [ -n "$${DISPLAY-}$${WAYLAND_DISPLAY-}$${BROWSER-}" ] || set -- "$$@" --no-browser; \
 	PATH="$$PWD/.venv/bin:$$PATH" exec $(RUN) -m jupyterlab notebooks "$$@" $(ARGS)
 
-figures: .venv/.ready ## run the main job: sweep the variance scale, draw results/variance
+figures: .venv/.ready ## run the main job: sweep the variance scale, draw results/figures
 	@$(RUN) -m analysis figures variance $(ARGS)
 
 test: .venv/.ready ## run the tests (ARGS="-k name" picks some)

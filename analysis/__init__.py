@@ -22,6 +22,7 @@ __version__ = "0.1.0"
 _PUBLIC = {
     "list_models": "analysis.checkpoints:list_models",
     "load_model": "analysis.checkpoints:load_model",
+    "import_checkpoint": "analysis.importers:import_checkpoint",
     "load_pair": "analysis.datasets:load_pair",
     "load_pairs": "analysis.datasets:load_pairs",
     "enhance": "analysis.enhancement:enhance",

@@ -267,7 +267,7 @@ def train(
 def figures(
     paper: Annotated[str, typer.Argument(help="Which paper's figures: variance.")] = "variance",
     out: Annotated[Path, typer.Option(help="Folder for PNG, PDF and CSV.")] = Path("results/figures"),
-    store: Annotated[Path, typer.Option(help="Folder of finished cells; they are read back.")] = Path("results/variance"),
+    store: Annotated[Path, typer.Option(help="Folder of finished cells; they are read back.")] = Path("results/cells"),
     model: ModelOption = None,
     clips: Annotated[str, typer.Option(help="'demo' or a folder of pairs.")] = "demo",
     jobs: JobsOption = None,

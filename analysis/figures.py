@@ -21,7 +21,7 @@ __all__ = ["figures_variance"]
 
 def figures_variance(
     out="results/figures",
-    store="results/variance",
+    store="results/cells",
     clips="demo",
     model=None,
     jobs: int | None = None,

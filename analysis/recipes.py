@@ -12,7 +12,7 @@ FLAGSHIP_PHASES = (
     Phase(start=0, large=1.0, batch=2),
     Phase(start=6_000, large=0.5, sigma_low=0.3),
     Phase(start=10_000, large=0.3, sigma_low=0.05),
-    Phase(start=14_000, large=0.75, sigma_low=0.005, large_low=0.05, batch=2, seconds=2.04),
+    Phase(start=13_000, large=0.75, sigma_low=0.005, large_low=0.05, batch=2, seconds=2.04),
 )
 
 RECIPES = {

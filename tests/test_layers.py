@@ -26,6 +26,7 @@ LAYERS = {
     "training": 5,
     "checkpoints": 5,
     "enhancement": 5,
+    "importers": 5,
     "experiments": 6,
     "recipes": 6,  # training settings of the shipped models
     "runs": 6,  # corpus, training and checkpoint joined to one run
@@ -44,6 +45,7 @@ WITHIN = {
     "cli": {"doctor"},
     "__main__": {"cli", "doctor"},
     "enhancement": {"checkpoints"},  # it takes a Model
+    "importers": {"checkpoints"},  # it makes one
     "runs": {"recipes"},
 }
 FORBIDDEN = {

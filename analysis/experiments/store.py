@@ -31,13 +31,14 @@ _WANTED = "a folder that can be written"
 class Store:
     """Finished cells in a folder: ``read``, ``write``, ``keys``, ``consolidate``.
 
-    The folder is made when the first cell is written. Raises :class:`ArgumentError` (``store``) for a file in its place
-    or a folder that can't be written.
+    The folder is made when the first cell is written. In a checkout of the toolkit a relative path is meant from the
+    checkout's top, so that a notebook in ``notebooks/`` and the command line share their cells. Raises
+    :class:`ArgumentError` (``store``) for a file in its place or a folder that can't be written.
     """
 
     def __init__(self, folder):
         check(isinstance(folder, (str, os.PathLike)) and str(folder) != "", "store", folder, _WANTED)
-        self.folder = Path(folder)
+        self.folder = _top() / folder
         check(not self.folder.exists() or self.folder.is_dir(), "store", str(folder), _WANTED)
 
     def path(self, key: str) -> Path:
@@ -133,3 +134,10 @@ def _plain(value):
     if isinstance(value, float) and not math.isfinite(value):
         return None if math.isnan(value) else str(value)
     return value
+
+
+def _top() -> Path:
+    """The top of the checkout that the working directory is in, or the working directory itself."""
+    here = Path.cwd()
+    tops = (folder for folder in (here, *here.parents) if (folder / "analysis" / "experiments" / "store.py").is_file())
+    return next(tops, here)

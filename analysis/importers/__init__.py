@@ -16,7 +16,6 @@ taken from the published defaults and listed in ``model.settings["assumed"]``. H
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
@@ -28,9 +27,9 @@ from analysis.denoisers import NetworkDenoiser
 from analysis.errors import ArgumentError, check
 from analysis.importers.archive import Archive, open_archive
 from analysis.importers.names import FIXED, edm_config, edm_weights, sgmse_config, sgmse_weights
-from analysis.importers.pickles import Foreign
 from analysis.importers.settings import Settings, WithoutNyquist, edm_settings, plain, read_config, sgmse_settings
 from analysis.importers.storm import StormDenoiser
+from analysis.importers.values import Foreign
 from analysis.networks import NCSNpp
 
 __all__ = ["StormDenoiser", "WithoutNyquist", "import_checkpoint"]
@@ -46,39 +45,43 @@ def import_checkpoint(path, settings: Mapping | None = None, device: str = "cpu"
     path = Path(path)
     check(path.is_file(), "checkpoint", str(path), "the path of a checkpoint file")
     with open_archive(path) as archive:
-        state, shadow, values = _parts(archive, path)
-        values = {**values, **(settings or {})}
-        weights, kind = _averaged(state, shadow)
-        for prefix, layout in (("score_net.", _storm), ("dnn.", _sgmse), ("model.net.", _edm), ("", _edm)):
-            if any(name.startswith(prefix) for name in weights):
-                denoiser, found = layout(archive, weights, prefix, values)
-                break
-    denoiser.requires_grad_(False).eval().to(torch.device(device))
-    denoiser.network.to(memory_format=torch.channels_last)
+        state, shadow, values = _parts(archive)
+        layout, prefix, own = _layout(state)
+        weights, kind = _averaged(own, shadow)
+        values = {**(values or read_config(path)), **(settings or {})}
+        denoiser, found = layout(archive, weights, prefix, values)
+    denoiser.bf16 = False  # as published: in float32
+    denoiser.requires_grad_(False).eval().to(torch.device(device), memory_format=torch.channels_last)
     record = _record(path, layout, kind, denoiser, found, values)
     with path.open("rb") as stream:
         digest = hashlib.file_digest(stream, "sha256").hexdigest()
     return Model(path.stem, denoiser, found.process, found.sampling, found.transform, record, {}, digest)
 
 
-def _parts(archive: Archive, path: Path) -> tuple[dict, list | None, dict]:
+def _parts(archive: Archive) -> tuple[dict, list | None, dict]:
     """Weights by name, averaged weights in the same order (None without), settings: from any of the layouts."""
     content = _dictionary(archive.content)
-    if "metadata" in content and not any(isinstance(v, torch.Tensor) for v in content.values()):  # safetensors
-        state = {name: value for name, value in content["state_dict"].items() if not name.startswith("golden.")}
-        try:
-            values = json.loads(content["metadata"].get("config", "{}"))
-        except ValueError:
-            values = {}
-        return state, None, values if isinstance(values, dict) else {}
     state = _dictionary(content.get("state_dict", content.get("model", content)))
-    tensors = {name: value for name, value in state.items() if hasattr(value, "shape") and isinstance(name, str)}
-    check(bool(tensors), "checkpoint", f"{path} (no weights in it)", "a checkpoint of SGMSE, BBED, StoRM or EDM code")
+    state = {name: value for name, value in state.items() if isinstance(name, str) and hasattr(value, "shape")}
     averages = _dictionary(content.get("ema"))
     shadow = averages.get("shadow_params", averages.get("ema_params"))
+    listed = shadow is None or isinstance(shadow, (list, tuple))
+    check(listed, "checkpoint", f"averaged weights as a {type(shadow).__name__}", "one list of averaged weights")
     values = _dictionary(content.get("hyper_parameters"))
-    values = {name: value for name, value in values.items() if isinstance(name, str)}
-    return tensors, list(shadow) if isinstance(shadow, (list, tuple)) else None, values or read_config(path)
+    return state, shadow, {name: value for name, value in values.items() if isinstance(name, str)}
+
+
+def _layout(state: dict) -> tuple:
+    """Which layout the names are of: its function, the start of the network's names, the networks' weights."""
+    if "input_conv.weight" in state:  # a bare network of the EDM paper's code
+        state = {f"model.net.{name}": value for name, value in state.items() if not name.startswith("golden.")}
+    for layout, prefix in LAYOUTS.items():
+        if any(name.startswith(prefix) for name in state):
+            known = (prefix, "denoiser_net.") if layout is _storm else prefix
+            return layout, prefix, {name: value for name, value in state.items() if name.startswith(known)}
+    starts = sorted({name.split(".")[0] for name in state})[:8]
+    found = f"weights of {', '.join(starts)}" if starts else "a file without weights"
+    raise ArgumentError("checkpoint", found, f"weights of {', '.join(LAYOUTS.values())}")
 
 
 def _dictionary(value) -> dict:
@@ -93,7 +96,7 @@ def _averaged(state: dict, shadow: list | None) -> tuple[dict, str]:
 
     The list may leave out what training doesn't change, and buffers; shapes must agree throughout.
     """
-    if not shadow:
+    if shadow is None:
         return state, "raw"
     for left_out in ((), FIXED[1:], FIXED):
         names = [name for name in state if not name.endswith(left_out)] if left_out else list(state)
@@ -105,6 +108,8 @@ def _averaged(state: dict, shadow: list | None) -> tuple[dict, str]:
 
 
 def _sgmse(archive: Archive, weights: dict, prefix: str, values: Mapping) -> tuple[NetworkDenoiser, Settings]:
+    backbone = values.get("backbone", "ncsnpp")
+    check(backbone in BACKBONES, "backbone", backbone, f"one of {', '.join(BACKBONES)}")
     found = sgmse_settings(values)
     network = _network(archive, weights, prefix, found.transform.bins)
     inputs = network.config.input_channels
@@ -117,6 +122,7 @@ def _storm(archive: Archive, weights: dict, prefix: str, values: Mapping) -> tup
     score = _network(archive, weights, prefix, found.transform.bins)
     predictor = _network(archive, weights, "denoiser_net.", found.transform.bins)
     condition = values.get("condition", "both" if score.config.input_channels == 6 else "noisy")
+    check(isinstance(condition, str), "condition", type(condition).__name__, "a text")
     return StormDenoiser(score, predictor, found.process, condition, found.sigma_range), found
 
 
@@ -126,10 +132,15 @@ def _edm(archive: Archive, weights: dict, prefix: str, values: Mapping) -> tuple
     return NetworkDenoiser(network, found.preconditioning, found.process, found.sigma_range), found
 
 
-def _network(archive, weights, prefix, bins, read_config=sgmse_config, rename=sgmse_weights) -> NCSNpp:
+#: How each layout is read, and what the names of its weights start with; the first that fits.
+LAYOUTS = {_storm: "score_net.", _sgmse: "dnn.", _edm: "model.net."}
+BACKBONES = ("ncsnpp", "ncsnpplarge", "ncsnpp12M", "ncsnpp6M")
+
+
+def _network(archive, weights, prefix, bins, size=sgmse_config, rename=sgmse_weights) -> NCSNpp:
     """Build the network that the weights under ``prefix`` belong to, and fill it."""
     own = {name.removeprefix(prefix): value for name, value in weights.items() if name.startswith(prefix)}
-    config = read_config({name: tuple(value.shape) for name, value in own.items()}, bins)
+    config = size({name: tuple(value.shape) for name, value in own.items()}, bins)
     with torch.device("meta"):  # no random start: everything is about to be replaced
         network = NCSNpp(config)
     try:
@@ -143,11 +154,13 @@ def _network(archive, weights, prefix, bins, read_config=sgmse_config, rename=sg
 def _record(path: Path, layout, kind: str, denoiser: NetworkDenoiser, found: Settings, values: Mapping) -> dict:
     """``model.settings``: everything that was read, as plain values."""
     transform = {**asdict(found.transform), "nyquist": not isinstance(found.transform, WithoutNyquist)}
+    predictor = {"predictor": asdict(denoiser.predictor.config)} if isinstance(denoiser, StormDenoiser) else {}
     return {
         "name": path.stem,
         "layout": layout.__name__.strip("_"),
         "weights": kind,
         "network": asdict(denoiser.network.config),
+        **predictor,
         "preconditioning": asdict(found.preconditioning),
         "process": found.process.to_dict(),
         "trained_with": found.process.to_dict(),

@@ -9,19 +9,24 @@ for: a checkpoint may hold four times what is needed of it.
 from __future__ import annotations
 
 import io
+import json
 import struct
 import zipfile
+import zlib
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path, PurePosixPath
 
 import torch
+from safetensors import SafetensorError, safe_open
 
 from analysis.errors import ArgumentError, check
-from analysis.importers.pickles import Global, Storage, Tensor, read_pickle, refuse
+from analysis.importers.pickles import read_pickle
+from analysis.importers.values import Global, Storage, Tensor, refuse
 
 __all__ = ["Archive", "open_archive"]
 
+DAMAGED = (zipfile.BadZipFile, zlib.error, struct.error, SafetensorError)
 MAGIC = 0x1950A86A20F9469CFC6C  # first value of the older form
 TYPES = {
     "FloatStorage": torch.float32,
@@ -39,11 +44,22 @@ TYPES = {
 }
 
 
+@contextmanager
+def whole(path: Path) -> Iterator[None]:
+    """Turn what goes wrong with a damaged file into :class:`ArgumentError`."""
+    try:
+        yield
+    except ArgumentError:
+        raise
+    except (OSError, EOFError, NotImplementedError, RuntimeError, ValueError, OverflowError, *DAMAGED) as error:
+        raise ArgumentError("checkpoint", f"{path} ({error})", "a whole checkpoint file") from None
+
+
 class Archive:
     """An open file: ``content``, the tree of values, and :meth:`read` for its tensors."""
 
-    def __init__(self, content, numbers: Callable[[Storage], bytes]):
-        self.content, self._numbers = content, numbers
+    def __init__(self, path: Path, content, numbers: Callable[[Storage], bytes]):
+        self.path, self.content, self._numbers = path, content, numbers
 
     def read(self, tensor: Tensor | torch.Tensor) -> torch.Tensor:
         """A stored tensor as a torch one, contiguous and its own copy."""
@@ -52,38 +68,31 @@ class Archive:
         dtype = TYPES[tensor.storage.kind]
         if 0 in tensor.shape:
             return torch.empty(tensor.shape, dtype=dtype)
-        numbers = torch.frombuffer(bytearray(self._numbers(tensor.storage)), dtype=dtype)
-        return numbers.as_strided(tensor.shape, tensor.strides, tensor.offset).clone(
-            memory_format=torch.contiguous_format
-        )
+        with whole(self.path):
+            numbers = torch.frombuffer(bytearray(self._numbers(tensor.storage)), dtype=dtype)
+            view = numbers.as_strided(tensor.shape, tensor.strides, tensor.offset)
+            return view.clone(memory_format=torch.contiguous_format)
 
 
 @contextmanager
 def open_archive(path: Path) -> Iterator[Archive]:
     """Open a checkpoint: zip or older form of torch, or safetensors; :class:`ArgumentError` for anything else."""
-    try:
-        if path.suffix == ".safetensors":
-            yield _safetensors(path)
-        elif zipfile.is_zipfile(path):
-            with zipfile.ZipFile(path) as archive:
-                yield _zip(archive)
-        else:
-            with path.open("rb") as stream:
-                yield _old(stream)
-    except (OSError, EOFError, NotImplementedError, zipfile.BadZipFile, struct.error) as error:
-        raise ArgumentError("checkpoint", f"{path} ({error})", "a whole checkpoint file") from None
+    with ExitStack() as stack:
+        with whole(path):
+            if path.suffix == ".safetensors":
+                archive = Archive(path, _safetensors(path), _no_numbers)
+            elif zipfile.is_zipfile(path):
+                archive = Archive(path, *_zip(stack.enter_context(zipfile.ZipFile(path))))
+            else:
+                archive = Archive(path, *_old(stack.enter_context(path.open("rb"))))
+        yield archive
 
 
-def _safetensors(path: Path) -> Archive:
-    from safetensors import SafetensorError, safe_open
-
-    try:
-        with safe_open(path, "pt") as file:
-            names = file.keys()
-            tensors = {name: file.get_tensor(name) for name in names}
-            return Archive({"state_dict": tensors, "metadata": dict(file.metadata() or {})}, _no_numbers)
-    except SafetensorError as error:
-        raise ArgumentError("checkpoint", f"{path} ({error})", "a whole checkpoint file") from None
+def _safetensors(path: Path) -> dict:
+    """A safetensors file in the form of a Lightning one; settings are JSON under ``config`` of its metadata."""
+    with safe_open(path, "pt") as file:
+        tensors = {name: file.get_tensor(name) for name in file.keys()}
+        return {"state_dict": tensors, "hyper_parameters": json.loads((file.metadata() or {}).get("config", "{}"))}
 
 
 def _no_numbers(storage: Storage) -> bytes:
@@ -91,7 +100,7 @@ def _no_numbers(storage: Storage) -> bytes:
 
 
 # -- the zip form ---------------------------------------------------------------------------------
-def _zip(archive: zipfile.ZipFile) -> Archive:
+def _zip(archive: zipfile.ZipFile) -> tuple[object, Callable]:
     entries = {}
     for entry in archive.infolist():
         name = entry.filename
@@ -118,7 +127,7 @@ def _zip(archive: zipfile.ZipFile) -> Archive:
 
     order = plain(f"{prefix}byteorder") if f"{prefix}byteorder" in entries else b"little"
     check(order == b"little", "checkpoint", f"a file in byte order {order!r}", "little-endian numbers")
-    return Archive(read_pickle(io.BytesIO(plain(trees[0])), _storage), numbers)
+    return read_pickle(io.BytesIO(plain(trees[0])), _storage), numbers
 
 
 def _storage(name) -> Storage:
@@ -134,7 +143,7 @@ def _storage(name) -> Storage:
 
 
 # -- the older form -------------------------------------------------------------------------------
-def _old(stream) -> Archive:
+def _old(stream) -> tuple[object, Callable]:
     head = stream.read(2)
     check(head[:1] == b"\x80", "checkpoint", "a file that torch did not save", "a checkpoint saved by torch")
     stream.seek(0)
@@ -169,4 +178,4 @@ def _old(stream) -> Archive:
         check(len(data) == size, "checkpoint", "a file that ends early", "a whole checkpoint file")
         return data
 
-    return Archive(content, numbers)
+    return content, numbers

@@ -119,6 +119,7 @@ def sgmse_config(shapes: Shapes, bins: int) -> NCSNppConfig:
         conditional="L" in kinds,
         time_bias="L" in kinds,
         bins=bins,
+        frames=64,
     )
 
 

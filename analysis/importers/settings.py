@@ -12,11 +12,13 @@ EDM paper code     ``sde_*``, ``preconditioning_*``, ``stft_*`` and ``solver_*``
 from __future__ import annotations
 
 import dataclasses
+import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -90,10 +92,12 @@ class Reader:
 
 
 def plain(value) -> bool:
-    """Whether a value is a number, a text, a truth value, None, or a list of these."""
-    if isinstance(value, (list, tuple)):
+    """Whether a value is a finite number, a text, a truth value, None, or a list of these."""
+    if type(value) in (list, tuple):
         return all(plain(item) for item in value)
-    return value is None or isinstance(value, (bool, int, float, str))
+    if isinstance(value, float):
+        return math.isfinite(value)
+    return value is None or isinstance(value, (bool, int, str))
 
 
 def named_process(name: str, **parameters) -> Process:
@@ -109,24 +113,24 @@ SGMSE_DEFAULTS = {
     **{"sde": "ouve", "theta": 1.5, "sigma_min": 0.05, "sigma_max": 0.5, "k": 2.6, "T_sampling": 0.999, "t_eps": 0.03},
     **{"n_fft": 510, "hop_length": 128, "window": "hann", "spec_factor": 0.15, "spec_abs_exponent": 0.5},
     **{"transform_type": "exponent", "loss_type": "mse", "centered": True, "sr": 16000, "spatial_channels": 1},
-    **{"condition": "both", "mode": "regen-joint-training"},
 }
 
 
 def sgmse_settings(values: Mapping, storm: bool = False) -> Settings:
     """Settings of a checkpoint of SGMSE, SGMSE-BBED or StoRM from its hyper-parameters."""
-    read = Reader(values, SGMSE_DEFAULTS)
+    read = Reader(values, {**SGMSE_DEFAULTS, **({"spec_factor": 0.33} if storm else {})})
     read.only("window", "hann")
     read.only("transform_type", "exponent", "none")
     read.only("centered", True)
     read.only("sr", 16000)
     read.only("spatial_channels", 1)
-    read.only("loss_type", "mse", "mae", "score_matching", "default")
+    read.only("loss_type", "mse", "mae", "score_matching")
     plain_stft = read["transform_type"] == "none"
     alpha, beta = (1.0, 1.0) if plain_stft else (read["spec_abs_exponent"], read["spec_factor"])
     start, name = 1.0, read["sde"]
     if name == "ouve":
-        process = named_process("OUVE", **{key: read[key] for key in ("sigma_min", "sigma_max")}, stiffness=read["theta"])
+        stiffness, low, high = (read[key] for key in ("theta", "sigma_min", "sigma_max"))
+        process = named_process("OUVE", stiffness=stiffness, sigma_min=low, sigma_max=high)
     elif name in ("bbed", "bbve"):
         bridge = Reader(values, {**SGMSE_DEFAULTS, "theta": 0.52, "sigma_min": 1.0, "sigma_max": 2.6})
         scale = bridge["sigma_min"] if name == "bbve" else 1.0
@@ -151,9 +155,13 @@ def sgmse_settings(values: Mapping, storm: bool = False) -> Settings:
 
 
 def _levels(process: Process, t_eps: float, beyond: float) -> tuple[float, float]:
-    """Noise levels of the training times t_eps to t_max, the largest times ``beyond``."""
+    """Noise levels of the training times t_eps to t_max; the largest times ``beyond``, where the process goes on."""
     check(0 <= t_eps < process.t_max, "t_eps", t_eps, f"a time from 0 to below {process.t_max}")
-    return float(process.sigma(t_eps)), beyond * float(process.sigma(process.t_max))
+    largest = float(process.sigma(process.t_max))
+    if np.isfinite(process.sigma_inv(beyond * largest)):
+        largest *= beyond
+    # Rounded down to float32, in which the samplers name it: a bridge has no time for anything larger.
+    return float(process.sigma(t_eps)), float(np.nextafter(np.float32(largest), np.float32(0)))
 
 
 # -- EDM paper code -------------------------------------------------------------------------------

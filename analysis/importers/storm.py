@@ -1,7 +1,7 @@
 """StoRM (Lemercier et al. 2023): a predictive network P, then diffusion around its estimate instead of around y.
 
-StoRM's state is x'_t = y' + s ((x0 - y') + sigma z) with y' = P(y), and its score network sees x'_t, y and y'. Taken off
-their centres, its state and that of a process around y differ by a constant:
+StoRM's state is x'_t = y' + s ((x0 - y') + sigma z) with y' = P(y), and its score network sees x'_t, y and y'. Taken
+off their centres, its state and that of a process around y differ by a constant:
 
     x~' = (x'_t - y')/s = x~ + y - y',          so          x'_t = s x~ + y + (1 - s)(y' - y)
 
@@ -15,7 +15,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from analysis.denoisers import NetworkDenoiser
+from analysis.denoisers import NetworkDenoiser, bf16_is_fast
 from analysis.errors import check
 from analysis.preconditioning import SETS
 from analysis.sde import Process
@@ -73,4 +73,6 @@ class StormDenoiser(NetworkDenoiser):
         told = {"both": (y, guess), "noisy": (y,), "post_denoiser": (guess,)}[self.condition]
         multiple = self.network.config.frame_multiple
         state, *told = (pad_frames(part, multiple)[0] for part in (a + (1 - s) * (guess - y), *told))
-        return self.network(state, told[0], c_noise, *told[1:])[..., : a.shape[-1]]
+        bf16 = bf16_is_fast(a.device) if self.bf16 is None else self.bf16
+        with torch.autocast(a.device.type, torch.bfloat16, enabled=bf16):
+            return self.network(state, told[0], c_noise, *told[1:])[..., : a.shape[-1]]

@@ -103,7 +103,7 @@ def _attenuations(clean, noise, speech, residual, problem: Value | None) -> tupl
 
 def attenuation(before: np.ndarray, after: np.ndarray) -> Value:
     """10 log10( sum before^2 / sum after^2 ) in dB, both (samples,); +inf when nothing is left."""
-    return decibels(float(np.dot(before, before)), float(np.dot(after, after)))
+    return decibels(float(np.sum(before**2)), float(np.sum(after**2)))
 
 
 def segmental_attenuation(before: np.ndarray, after: np.ndarray) -> Value:

@@ -93,8 +93,8 @@ def _unit_peak(x: np.ndarray) -> np.ndarray:
 
 
 def _energy(x: np.ndarray) -> float:
-    return float(np.dot(x, x))
+    return float(np.sum(x * x))
 
 
 def _project(x: np.ndarray, on: np.ndarray) -> np.ndarray:
-    return np.dot(x, on) / np.dot(on, on) * on
+    return np.sum(x * on) / np.sum(on * on) * on

@@ -17,7 +17,9 @@ code of the design-space paper has W h + b. Sizes: :data:`CONFIGS`; blocks: :mod
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, replace
+from itertools import pairwise
 
 import torch
 from torch import Tensor, nn
@@ -38,7 +40,8 @@ class NCSNppConfig:
     self-attention (on the way up the last one only); ``middle_attention``: at the bottom.
     ``input_pyramid``, ``output_pyramid``: the progressive paths. ``input_channels``: 2 for y alone (a predictive
     network), 4 for a and y, 6 for a, y and one more (StoRM). ``conditional``: whether it is told c_noise;
-    ``time_bias``: see the module. ``bins``: rows of the spectrogram (frequency bins).
+    ``time_bias``: see the module. ``bins``: rows of the spectrogram (frequency bins). ``frames``: a number
+    that must divide that of the frames, beyond what halving needs (SGMSE: 64).
     """
 
     width: int = 128
@@ -53,17 +56,23 @@ class NCSNppConfig:
     time_bias: bool = False
     dropout: float = 0.0
     bins: int = 256
+    frames: int = 1
 
     def __post_init__(self):
         for name in ("multipliers", "attention"):
-            object.__setattr__(self, name, tuple(getattr(self, name)))
-        for name in ("width", "blocks", "bins"):
+            value = getattr(self, name)
+            check(isinstance(value, (tuple, list)), name, value, "a tuple of whole numbers")
+            object.__setattr__(self, name, tuple(value))
+        for name in ("middle_attention", "input_pyramid", "output_pyramid", "conditional", "time_bias"):
+            check(isinstance(getattr(self, name), bool), name, getattr(self, name), "True or False")
+        for name in ("width", "blocks", "bins", "frames"):
             check(_whole(getattr(self, name)), name, getattr(self, name), "a whole number of at least 1")
         check(len(self.multipliers) >= 1, "multipliers", self.multipliers, "at least one resolution")
         check(all(_whole(m) for m in self.multipliers), "multipliers", self.multipliers, "whole numbers of at least 1")
         pairs = self.input_channels in (2, 4, 6) and _whole(self.input_channels)
         check(pairs, "input_channels", self.input_channels, "2 (y), 4 (a and y) or 6 (a, y and one more)")
-        check(self.bins % self.frame_multiple == 0, "bins", self.bins, f"a multiple of {self.frame_multiple}")
+        step = 2 ** (len(self.multipliers) - 1)
+        check(self.bins % step == 0, "bins", self.bins, f"a multiple of {step}")
         rows = [self.bins >> level for level in range(len(self.multipliers))]
         check(all(a in rows for a in self.attention), "attention", self.attention, f"some of the rows {rows}")
         check(0 <= self.dropout < 1, "dropout", self.dropout, "a probability from 0 to below 1")
@@ -72,7 +81,7 @@ class NCSNppConfig:
     @property
     def frame_multiple(self) -> int:
         """Inputs need a number of frames that this divides."""
-        return 2 ** (len(self.multipliers) - 1)
+        return math.lcm(self.frames, 2 ** (len(self.multipliers) - 1))
 
     @property
     def channels(self) -> tuple[int, ...]:
@@ -96,7 +105,7 @@ class Down(nn.Module):
         embedding, dropout = _embedding(config), config.dropout
         sizes = [inputs] + [outputs] * config.blocks
         self.blocks = nn.ModuleList(
-            ResidualBlock(before, after, embedding, dropout) for before, after in zip(sizes, sizes[1:], strict=False)
+            ResidualBlock(before, after, embedding, dropout) for before, after in pairwise(sizes)
         )
         attended = config.blocks if rows in config.attention else 0
         self.attention = nn.ModuleList(Attention(outputs) for _ in range(attended))

@@ -41,7 +41,7 @@ def moments(processes: Process | Sequence[Process], t=None, ax: Sequence[Axes] |
             seen.add(family)
         name = f"{type(process).__name__}, ρ = {process.variance_scale:g}"
         axes[1].plot(inside, process.std(inside), color=colour, label=name)
-    axes[0].set(ylabel="Weight of clean speech in the mean, s(t)", ylim=(0, 1.02))
+    axes[0].set(ylabel="Weight of clean speech, s(t)", ylim=(0, 1.02))
     axes[1].set(ylabel="Standard deviation, s(t) σ(t)", ylim=(0, None))
     for one in axes:
         one.set(xlabel="Process time t", xlim=(0, 1))

@@ -85,7 +85,14 @@ def metric_against(
     title = f"{BARS}\nring: best mean"
     lines, names = ax.get_legend_handles_labels()
     order = sorted(range(len(names)), key=lambda i: names[i].startswith("noisy input"))  # the dashed line last
-    ax.legend([lines[i] for i in order], [names[i] for i in order], title=title, loc="center left", bbox_to_anchor=(1.01, 0.5), alignment="left")
+    ax.legend(
+        [lines[i] for i in order],
+        [names[i] for i in order],
+        title=title,
+        loc="center left",
+        bbox_to_anchor=(1.01, 0.5),
+        alignment="left",
+    )
     return ax
 
 
@@ -107,7 +114,7 @@ def distribution(
         check(name in table, "table", ", ".join(map(str, table)), f"a column {name}")
     ax = figure(ax)
     palette = {name: paint for name, (paint, _) in looks(list(table[colour])).items()}
-    dots = {"dodge": True, "jitter": 0.12, "size": 3.5, "alpha": 0.7, "formatter": "{:g}".format}
+    dots = {"dodge": True, "jitter": False, "size": 3.5, "alpha": 0.7, "formatter": "{:g}".format}
     sns.stripplot(table, x=x, y=metric, hue=colour, palette=palette, ax=ax, **dots)
     ax.set(xlabel=axis_label(x), ylabel=axis_label(metric))
     ax.legend(title="a dot per clip", loc="center left", bbox_to_anchor=(1.01, 0.5), alignment="left")

@@ -1,7 +1,7 @@
 """Players, controls and explorers for notebooks.
 
-Conventions: sound is mono, float, full scale +-1, shape (samples,); all clips of a comparison are played with one common
-gain, which is shown. An explorer is built once and changed in place: while a control moves it redraws what is a
+Conventions: sound is mono, float, full scale +-1, shape (samples,); all clips of a comparison are played with one
+common gain, which is shown. An explorer is built once and changed in place: while a control moves it redraws what is a
 formula; when the control rests it runs the model in a worker thread, for the latest request only. What goes wrong is
 written into the panel, in words. Nothing heavy is imported before an explorer is asked for.
 

@@ -17,14 +17,15 @@ __all__ = ["variance_scale"]
 def variance_scale(pair="demo-01", model=None, steps: int | None = None) -> VarianceExplorer:
     """Hear and see what the variance scale of the process does to one clip.
 
-    While a control moves, the curves s(t) and s(t) sigma(t) and the prior gap follow at once: they are formulas. When it
-    rests, the model enhances the clip in the background, and spectrograms, players (one common gain) and scores are
+    While a control moves, the curves s(t) and s(t) sigma(t) and the prior gap follow at once: they are formulas. When
+    it rests, the model enhances the clip in the background, and spectrograms, players (one common gain) and scores are
     replaced; a position that was visited before comes back at once.
 
     ``pair``: the name of a bundled clip, a :class:`Pair`, a folder, or a sequence of pairs (``an.load_pairs(folder)``).
-    ``model``: a model, its name or its folder; none: the flagship. ``steps``: of the reverse process, by default
-    those of the paper's sweep. Returns a widget with the controls ``scale``, ``process``, ``clip``, ``start``, ``steps``, ``sampler``,
-    ``seed``, with ``wait(timeout)`` and with ``result``. Raises :class:`ArgumentError` for an unknown clip or model.
+    ``model``: a model, its name or its folder; none: the flagship. ``steps``: of the reverse process, 1 to
+    200, by default those of the paper's sweep. Returns a widget with the controls ``scale``, ``process``, ``clip``,
+    ``start``, ``steps``, ``sampler`` and ``seed``, with ``wait(timeout)`` and ``result``. Raises
+    :class:`ArgumentError` for an unknown clip or model, and for other steps.
     """
     from analysis.checkpoints import Model, load_model
     from analysis.widgets.variance import VarianceExplorer

@@ -1,9 +1,9 @@
 """What explorers share: a panel that reacts to controls at once and runs its job when they rest.
 
-A subclass of :class:`Explorer` makes its controls and says four things: ``_position()``, the hashable description of what
-the controls ask for; ``_preview(position)``, the cheap redraw at every value; ``_work(position, progress)``,
-the slow job; ``_show(position, result)``, its presentation. Debouncing, cancelling, remembering, the busy
-mark and the message line are here.
+A subclass of :class:`Explorer` makes its controls and says four things: ``_position()``, the hashable description of
+what the controls ask for; ``_preview(position)``, the cheap redraw at every value; ``_work(position, progress)``, the
+slow job; ``_show(position, result)``, its presentation. Debouncing, cancelling, remembering, the busy mark and the
+message line are here.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ import ipywidgets as widgets
 from analysis.metrics import METRICS
 from analysis.widgets.controls import LatestJob
 
-__all__ = ["LABEL", "LINE", "Explorer", "caption", "choice", "picture", "score_table"]
+__all__ = ["LABEL", "LINE", "Explorer", "caption", "choice", "line", "picture", "score_table"]
 
 LINE = {"width": "310px"}  # of one control
 LABEL = {"description_width": "100px"}
@@ -26,8 +26,8 @@ LABEL = {"description_width": "100px"}
 class Explorer(widgets.VBox):
     """A panel of controls with a fast preview and a slow result; built once, changed in place.
 
-    ``result``: what is shown now, ``None`` before the first. ``error``: the last problem, ``None`` when all is well; its
-    words stand in ``message``. ``job``: the :class:`LatestJob` behind it.
+    ``result``: what is shown now, ``None`` before the first. ``error``: the last problem, ``None`` when all is well;
+    its words stand in ``message``. ``job``: the :class:`LatestJob` behind it.
     """
 
     def __init__(self):
@@ -126,24 +126,33 @@ def picture() -> widgets.Image:
 
 def choice(description: str, options: Sequence, value, many: int = 3) -> widgets.Widget:
     """Buttons for up to ``many`` options (names, or (label, value) tuples), a drop-down list for more."""
-    if len(options) <= many:
-        style = {**LABEL, "button_width": f"{180 // len(options)}px"}
-        buttons = widgets.ToggleButtons(description=description, options=options, value=value, style=style, layout=LINE)
-        buttons.layout.display = "flex"
-        return buttons
-    return widgets.Dropdown(description=description, options=options, value=value, style=LABEL, layout=LINE)
+    common = {"description": description, "options": options, "value": value}
+    if len(options) > many:
+        return widgets.Dropdown(**common, style=LABEL, layout=LINE)
+    return widgets.ToggleButtons(**common, style={"button_width": f"{180 // len(options)}px"})
+
+
+def line(control: widgets.Widget) -> widgets.Widget:
+    """A control as it stands in a column: buttons get a label that lines up with those of the sliders."""
+    if not isinstance(control, widgets.ToggleButtons):
+        return control
+    width = LABEL["description_width"]
+    style = f"width:{width};text-align:right;margin-right:8px;line-height:28px"
+    label = widgets.HTML(f'<div style="{style}">{escape(control.description)}</div>')
+    control.description = ""
+    return widgets.HBox([label, control])
 
 
 def score_table(rows: Mapping[str, Mapping], metrics: Sequence[str], extra: Mapping[str, Mapping[str, str]]) -> str:
     """Rows of scores as an HTML table: ``rows`` by label, each a row of :func:`analysis.metrics.score`.
 
-    ``extra``: further columns by title, each a text per row label. A score that is not there is a dash that tells its reason.
+    ``extra``: further columns by title, each a text per row label. A score that is not there is a dash with its reason.
     """
-    cell = 'style="padding:2px 12px;text-align:right;white-space:nowrap"'
+    cell = 'style="padding:1px 10px;text-align:right;vertical-align:bottom"'
     heads = [(METRICS[name].label, METRICS[name].unit, METRICS[name].description) for name in metrics]
     heads += [(title, "", "") for title in extra]
     top = "".join(
-        f'<th {cell} title="{escape(about)}">{escape(label)}{f" <small>({unit})</small>" if unit else ""}</th>'
+        f'<th {cell} title="{escape(about)}">{escape(label)}{f"<br><small>{unit}</small>" if unit else ""}</th>'
         for label, unit, about in heads
     )
     lines = []
@@ -153,7 +162,7 @@ def score_table(rows: Mapping[str, Mapping], metrics: Sequence[str], extra: Mapp
         lines.append(
             f"<tr><th {cell}>{escape(label)}</th>" + "".join(f"<td {cell}>{text}</td>" for text in cells) + "</tr>"
         )
-    style = "border-collapse:collapse;font-variant-numeric:tabular-nums;line-height:1.6"
+    style = "border-collapse:collapse;font-variant-numeric:tabular-nums;line-height:1.35;margin-top:4px"
     return f'<table style="{style}"><tr><th></th>{top}</tr>{"".join(lines)}</table>'
 
 

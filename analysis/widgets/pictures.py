@@ -1,10 +1,10 @@
 """Figures that are built once and changed in place, as PNG bytes for an image widget.
 
-Most of the time that matplotlib takes goes into axes and labels, which stay. :class:`Trajectories` draws those once, keeps
-the pixels, and per redraw paints only its lines on top; :class:`Spectrograms` changes image data in axes that stay.
-Both own their canvas (Agg, no pyplot), so nothing appears in a notebook by itself. One may draw while the other does, in
-another thread: so neither touches matplotlib's global settings when it draws, nor uses mathematical
-text, whose parser must not run twice at once.
+Most of the time that matplotlib takes goes into axes and labels, which stay. :class:`Trajectories` draws those once,
+keeps the pixels, and per redraw paints only its lines on top; :class:`Spectrograms` changes image data in axes that
+stay. Both own their canvas (Agg, no pyplot), so nothing appears in a notebook by itself. One may draw while the other
+does, in another thread: so neither touches matplotlib's global settings when it draws, nor uses mathematical text,
+whose parser must not run twice at once.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from analysis.sde import Process
 __all__ = ["Spectrograms", "Trajectories", "png"]
 
 _GREY = "0.6"
-_TEXT = 10  # points, readable when projected
+_TEXT = 9.5  # points, readable when projected
 
 
 def png(canvas: FigureCanvasAgg) -> bytes:
@@ -54,12 +54,12 @@ class Trajectories:
     """Mean weight s(t) and standard deviation s(t) sigma(t) of one process, redrawn while a slider moves.
 
     ``largest_scale``: the variance scale whose curve must fit; the axes stay fixed, so that growth is seen as growth.
-    ``lines``: matplotlib lines by name: ``mean``, ``std``, ``reference`` (variance scale 1), and the marks ``start`` and
-    ``start_std`` at the reverse start. What is shaded is not visited.
+    ``lines``: matplotlib lines by name: ``mean``, ``std``, ``reference`` (variance scale 1), and the marks ``start``
+    and ``start_std`` at the reverse start. What is shaded is not visited.
     """
 
     @styled
-    def __init__(self, largest_scale: float = 10.0, size: tuple[float, float] = (8.6, 3.1), dpi: int = 110):
+    def __init__(self, largest_scale: float = 10.0, size: tuple[float, float] = (6.4, 2.7), dpi: int = 150):
         self.largest_scale = largest_scale
         self.figure, self.canvas, self.axes = _figure(2, size, dpi)
         mean, std = self.axes
@@ -67,13 +67,13 @@ class Trajectories:
         std.set(xlabel="Process time t", ylabel="s(t) \u03c3(t)", title="Standard deviation of the noise")
         for axis in self.axes:
             axis.set_xlim(0, 1.01)
-        dot = {"marker": "o", "ms": 8, "mec": "white", "ls": "none"}
+        dot = {"marker": "o", "ms": 8, "mec": "white", "ls": "none", "clip_on": False}
         self.lines = {
             "mean": mean.plot([], [], lw=2.4)[0],
             "reference": std.plot([], [], lw=1.6, color=_GREY, ls="--", label="variance scale 1")[0],
             "std": std.plot([], [], lw=2.4, label="this variance scale")[0],
             "start": mean.plot([], [], **dot)[0],
-            "start_std": std.plot([], [], **dot, label="start of the reverse process")[0],
+            "start_std": std.plot([], [], **dot, label="reverse start")[0],
         }
         self._spans = [axis.axvspan(1, 1.01, color="0.5", alpha=0.13, lw=0) for axis in self.axes]
         self._moving = [*self._spans, *self.lines.values()]
@@ -125,7 +125,7 @@ class Spectrograms:
     """
 
     @styled
-    def __init__(self, labels: tuple[str, ...], size: tuple[float, float] = (12.2, 3.0), dpi: int = 110):
+    def __init__(self, labels: tuple[str, ...], size: tuple[float, float] = (9.8, 2.7), dpi: int = 140):
         self.labels = tuple(labels)
         self.figure, self.canvas, self.axes = _figure(len(labels), size, dpi, sharey=True)
         spectrograms(dict.fromkeys(labels, np.zeros(1024)), axes=self.axes)

@@ -59,8 +59,9 @@ class Players:
     def html(self) -> str:
         """The players as HTML, with the gain and each clip's level (RMS, as it was given)."""
         items = "".join(self._item(label) for label in self.clips)
+        grid = "display:grid;grid-template-columns:repeat(auto-fit,minmax(158px,1fr));gap:6px 12px"
         return (
-            f'<div style="display:grid;grid-template-columns:repeat(auto-fit,minmax(158px,1fr));gap:6px 12px">{items}</div>'
+            f'<div style="{grid}">{items}</div>'
             f'<div style="font-size:85%;opacity:.75;margin-top:4px">common gain: {self.gain_db:+.1f} dB'
             " (the same for all clips, so loudness can be compared)</div>"
         )
@@ -72,7 +73,8 @@ class Players:
             '<div style="max-width:300px">'
             f'<div style="line-height:1.5"><b>{name}</b>'
             f' <span style="font-size:85%;opacity:.7">{_level(self.clips[label])}</span></div>'
-            f'<audio controls preload="auto" aria-label="{name}" style="width:100%;height:34px"'
+            f'<audio controls controlslist="nodownload noplaybackrate noremoteplayback" preload="auto"'
+            f' aria-label="{name}" style="width:100%;height:34px"'
             f' src="data:audio/wav;base64,{source}"></audio></div>'
         )
 
@@ -112,6 +114,8 @@ def _sound(name: str, clip, sample_rate: int) -> np.ndarray:
     except Exception as error:  # a tensor on a GPU, a ragged list, ...
         raise ArgumentError(name, f"{type(given).__name__} ({error})", "an array of samples") from None
     check(samples.dtype.kind in "iuf", name, type(given).__name__, "an array of samples, or an object with .audio")
+    number = isinstance(own_rate, (int, float, np.number)) and own_rate > 0
+    check(number, name, f"sample_rate {own_rate}", "a sample rate in Hz greater than 0")
     return resample(as_mono(samples, name), int(own_rate), sample_rate)
 
 

@@ -2,8 +2,8 @@
 
 The scale rho multiplies the variance sigma^2(t) of the process at every t and leaves its mean alone. One network serves
 every position of the slider, because it was trained over all noise levels; only the process it is sampled with changes.
-Sampler, steps and start begin at those of the paper's sweep (:mod:`analysis.experiments.papers.variance`), with the usual
-prior and nothing fused, so that a position of the slider and a cell of the sweep mean the same.
+Sampler, steps and start begin at those of the paper's sweep (:mod:`analysis.experiments.papers.variance`), with the
+usual prior and nothing fused, so that a position of the slider and a cell of the sweep mean the same.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from analysis.plotting.style import looks
 from analysis.sampling import SAMPLERS
 from analysis.sde import PROCESSES, Process, make_process
 from analysis.signal import level
-from analysis.widgets.panel import LABEL, LINE, Explorer, caption, choice, picture, score_table
+from analysis.widgets.panel import LABEL, LINE, Explorer, caption, choice, line, picture, score_table
 from analysis.widgets.pictures import Spectrograms, Trajectories
 from analysis.widgets.players import Players, listen
 
@@ -119,7 +119,7 @@ class VarianceExplorer(Explorer):
 
     def _arrange(self) -> None:
         hint = widgets.HTML(caption("Drag: the curves are exact formulas. Release: the model runs and you hear it."))
-        left = widgets.VBox([hint, *self.controls], layout=widgets.Layout(width="330px", flex="0 0 auto"))
+        left = widgets.VBox([hint, *map(line, self.controls)], layout=widgets.Layout(width="330px", flex="0 0 auto"))
         right = widgets.VBox([self.curves, self.gap], layout=widgets.Layout(flex="1 1 480px", min_width="0"))
         top = widgets.HBox([left, right], layout=widgets.Layout(width="100%", flex_flow="row wrap"))
         busy = widgets.HBox([self.progress, self.stop, self.status], layout=widgets.Layout(min_height="34px"))
@@ -147,8 +147,8 @@ class VarianceExplorer(Explorer):
         gap = float(process.prior_gap(start))
         size = gap * self._distance(position.clip)
         self.gap.value = caption(
-            f"Prior gap at the start: {gap:.2f} |x\u2080 \u2212 y| standard deviations, in this clip {size:.2f} "
-            f"({size**2:.2g} nats per coefficient). The scale widens the noise, never the mean."
+            f"Prior gap: at the start the mean is off by {gap:.2f} |x\u2080 \u2212 y| standard deviations, in this "
+            f"clip by {size:.2f} ({size**2:.1g} nats per coefficient). The scale widens the noise, never the mean."
         )
 
     def _work(self, position: Position, progress: Callable[[float], None]) -> Result:

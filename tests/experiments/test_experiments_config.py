@@ -32,7 +32,7 @@ def test_an_axis_takes_scalars_and_any_sequence(values):
 def test_defaults_are_one_cell_of_recommendations_of_the_flagship():
     assert list(Grid()) == [Cell()]
     assert Cell().model == Grid(model=None).model[0] == FLAGSHIP
-    assert list(Grid(model=Path("a") / "b"))[0].model == str(Path("a") / "b")
+    assert next(iter(Grid(model=Path("a") / "b"))).model == str(Path("a") / "b")
 
 
 @pytest.mark.parametrize(

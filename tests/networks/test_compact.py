@@ -2,6 +2,7 @@
 
 import dataclasses
 
+import numpy as np
 import pytest
 import torch
 
@@ -75,6 +76,29 @@ def test_every_parameter_gets_a_finite_gradient_and_takes_part(changes):
         assert parameter.grad is not None and parameter.grad.isfinite().all(), name
         # Biases right before a normalisation over one channel could be idle; here none is.
         assert parameter.grad.abs().max() > 0 and not torch.equal(parameter, before[name]), name
+
+
+def test_the_noise_condition_scales_and_shifts_every_block():
+    """Both halves of each modulation reach the output."""
+    network = build(nudge=0.2)
+    a, c_noise = draw(1, 32, 16), torch.tensor([0.3])
+    f = network(a, a, c_noise)
+    blocks = [(name, module) for name, module in network.named_modules() if hasattr(module, "modulation")]
+    assert len(blocks) == 2 + 2 + 4  # one a level down, two in the middle, two a level up
+    for name, block in blocks:
+        for half in block.modulation.bias.chunk(2):
+            half += 0.5
+            assert float((network(a, a, c_noise) - f).abs().max()) > 1e-4, name
+            half -= 0.5
+
+
+def test_the_embedding_is_sines_and_cosines_of_a_quarter_to_sixteen_cycles():
+    embedding, seen = build().embedding, []
+    embedding.layers[0].register_forward_pre_hook(lambda layer, inputs: seen.append(inputs[0]))
+    c_noise = torch.tensor([-1.3, 0.4])
+    embedding(c_noise)
+    phase = 2 * np.pi * c_noise.numpy()[:, None] * 2 ** np.linspace(-2, 4, 32)
+    assert np.abs(seen[0].numpy() - np.concatenate([np.sin(phase), np.cos(phase)], axis=1)).max() < 1e-4
 
 
 def test_a_fresh_network_learns_although_its_last_layers_start_at_zero():

@@ -11,7 +11,7 @@ ROOT = Path(__file__).resolve().parents[2]
 
 @pytest.fixture
 def execute(tmp_path, monkeypatch):
-    """``execute(notebook, timeout)`` runs all cells in an empty folder and returns the notebook with outputs and widgets."""
+    """``execute(notebook, timeout)`` runs all cells in an empty folder; the notebook then holds outputs and widgets."""
     nbclient = pytest.importorskip("nbclient")
     monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")]).rstrip(os.pathsep))
     monkeypatch.setenv("JUPYTER_PREFER_ENV_PATH", "1")

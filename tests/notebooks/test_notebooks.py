@@ -106,6 +106,11 @@ def test_a_notebook_runs_and_its_explorer_follows(path, execute):
         pytest.skip("analysis/zoo/flagship is not there: nothing to run the notebooks with")
     notebook = execute(driven(nbformat.read(path, as_version=4)), timeout=180)
     check_driven(notebook)
+    plots = [cell for cell in notebook.cells if cell.cell_type == "code" and "an.plot." in cell.source]
+    unseen = [
+        cell.source for cell in plots if not any("image/png" in output.get("data", {}) for output in cell.outputs)
+    ]
+    assert plots and not unseen, f"drawn but not shown: {unseen}"
 
 
 def test_an_explorer_follows_in_a_kernel(execute, tiny):

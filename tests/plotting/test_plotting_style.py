@@ -40,7 +40,9 @@ def test_saving_takes_axes_and_keeps_dots_in_names(tmp_path):
 
 
 def test_nothing_is_written_when_one_format_fails(tmp_path, monkeypatch):
-    monkeypatch.setattr("analysis.plotting.style._drawn", lambda fig, name: _drawn(fig, name) if name == "png" else 1 / 0)
+    monkeypatch.setattr(
+        "analysis.plotting.style._drawn", lambda fig, name: _drawn(fig, name) if name == "png" else 1 / 0
+    )
     with pytest.raises(ZeroDivisionError):
         savefig(drawn(), tmp_path / "x")
     assert list(tmp_path.iterdir()) == []

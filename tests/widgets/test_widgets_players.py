@@ -86,6 +86,7 @@ def test_stereo_integers_and_tensors():
         ({"noisy": [[1.0], [1.0, 2.0]]}, "noisy"),
         ({"noisy": TONE, "sample_rate": 0}, "sample_rate"),
         ({"noisy": TONE, "sample_rate": "16k"}, "sample_rate"),
+        ({"noisy": SimpleNamespace(audio=TONE, sample_rate=None)}, "noisy"),
     ],
 )
 def test_bad_input_names_the_clip(clips, argument):
