@@ -63,7 +63,10 @@ def _fail(line: str, code: int) -> int:
 
 @app.command()
 def doctor() -> int:
-    """Say what is installed, which device and models there are, and score a bundled clip; exit 1 if anything is missing."""
+    """Say what is installed, which device and models there are, and score a bundled clip.
+
+    Exit code 1, with the reason, when something is missing.
+    """
     from analysis.doctor import main as run
 
     return run()
@@ -170,12 +173,13 @@ def score(
 ) -> int:
     """Score sound files, or a model on a folder of pairs: noisy, recommended, plain sampler, predictive estimate.
 
-    Where the folder is one that the model's expected.json was measured on, the means are held against it and exit code 1
-    says that they differ. Examples: python -m analysis score clean.wav noisy.wav enhanced.wav;
+    Where the folder is one that the model's expected.json was measured on, the means are held against it and exit
+    code 1 says that they differ. Examples: python -m analysis score clean.wav noisy.wav enhanced.wav;
     python -m analysis score --pairs my_pairs
     """
     if not pairs and not demo:
-        check(bool(files) and len(files) in (2, 3), "files", _names(files), "clean noisy [enhanced], or --pairs, or --demo")
+        fits = bool(files) and len(files) in (2, 3)
+        check(fits, "files", _names(files), "clean noisy [enhanced], or --pairs, or --demo")
         return _score_files(files)
     check(not files, "files", _names(files), "no files beside --pairs or --demo")
     check(limit is None or limit >= 1, "limit", limit, "at least 1")
@@ -239,7 +243,7 @@ def _write_csv(path: Path, rows: list[dict]) -> None:
 @app.command()
 def train(
     recipe: Annotated[str, typer.Argument(help="Name of a recipe.")] = "flagship",
-    data: Annotated[Path | None, typer.Option(help="Folder with speech/ and noise/, laid out as data/README.md says.")] = None,
+    data: Annotated[Path | None, typer.Option(help="Folder with speech/ and noise/ in it.")] = None,
     out: Annotated[Path | None, typer.Option(help="Folder of the run; what is there is continued.")] = None,
     steps: Annotated[int | None, typer.Option(help="Steps in all, instead of the recipe's.")] = None,
     device: Annotated[str, typer.Option(help="cpu or cuda.")] = "cpu",

@@ -47,8 +47,8 @@ def evaluate(
 ) -> list[dict]:
     """Score the noisy input and each setting on each pair: one row (clip, reading, nfe, seconds, metrics) each.
 
-    ``metrics``: names of :data:`analysis.metrics.METRICS`, ``None`` for all. ``progress`` is called with the clip's name
-    before each row.
+    ``metrics``: names of :data:`analysis.metrics.METRICS`, ``None`` for all. ``progress`` is called with the clip's
+    name before each row.
     """
     rows = []
     for pair in pairs:
@@ -72,7 +72,7 @@ def vars_of(setting: Sampling) -> dict:
 
 
 def means(rows: Sequence[dict], metrics: Sequence[str] = METRICS) -> dict[str, dict]:
-    """Mean of each metric, number of clips it is over, and evaluations, by reading; NaN rows are left out and counted."""
+    """Mean of each metric, the number of clips it is over, and evaluations, by reading; NaN is left out of the mean."""
     result: dict[str, dict] = {}
     for reading in dict.fromkeys(row["reading"] for row in rows):
         own = [row for row in rows if row["reading"] == reading]

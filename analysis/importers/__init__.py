@@ -147,7 +147,7 @@ def _network(archive, weights, prefix, bins, size=sgmse_config, rename=sgmse_wei
         found = rename({name: archive.read(value).float() for name, value in own.items()}, config)
         network.load_state_dict(found, assign=True)
     except (IndexError, RuntimeError) as error:
-        raise ArgumentError("checkpoint", f"weights that don't fit ({error})", f"those of {config}") from None
+        raise ArgumentError("checkpoint", f"weights that do not fit ({error})", f"those of {config}") from None
     return network
 
 

@@ -35,6 +35,7 @@ BLOCK = {
 }
 ATTENTION = {"GroupNorm_0": "norm", "NIN_0": "query", "NIN_1": "key", "NIN_2": "value", "NIN_3": "out"}
 COMBINE = {"Conv_0": ""}
+UNUSED = {("", "W"), ("Dense_0", "weight"), ("Dense_0", "bias")}  # carried along where there is no noise condition
 PLAIN = {"": ""}
 
 
@@ -133,10 +134,10 @@ def sgmse_weights(weights: Mapping[str, torch.Tensor], config: NCSNppConfig) -> 
             continue
         path, inside = places[int(parts[1])] if parts[0] == "all_modules" and int(parts[1]) < len(places) else ("", {})
         module, end = (parts[2], parts[3]) if len(parts) == 4 else ("", parts[-1])
-        if not config.conditional and (module == "Dense_0" or end == "W"):
-            continue  # carried along but never used
+        if not config.conditional and (module, end) in UNUSED:
+            continue
         if module.startswith("NIN"):
-            value, end = (value.T, "weight") if end == "W" else (value, "bias")
+            value, end = (value.mT, "weight") if end == "W" else (value, "bias")
         if end in inside:
             module, end = "", inside[end]
         check(module in inside or end == "frequencies", "checkpoint", f"the weight {name}", f"the names of {config}")

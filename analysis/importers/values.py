@@ -104,6 +104,7 @@ CALLS = {
     "copyreg._reconstructor": _object,
     "copy_reg._reconstructor": _object,
     **{f"{module}.{kind.__name__}": kind for module in ("builtins", "__builtin__") for kind in (set, frozenset)},
+    **{f"{module}.bytes": lambda: b"" for module in ("builtins", "__builtin__")},
     **{f"pathlib.{kind}Path": lambda *parts: "/".join(parts) for kind in ("", "Posix", "Windows", "PurePosix")},
     # Scores that training kept as numpy numbers: not needed, so not decoded.
     **{

@@ -119,9 +119,10 @@ def caption(text: str) -> str:
     return f'<div style="font-size:90%;line-height:1.4;opacity:.8">{escape(text)}</div>'
 
 
-def picture() -> widgets.Image:
-    """An empty PNG picture as wide as its place."""
-    return widgets.Image(format="png", layout=widgets.Layout(width="100%", height="auto", object_fit="contain"))
+def picture(widest: str) -> widgets.Image:
+    """An empty PNG picture as wide as its place, but at most ``widest`` (CSS)."""
+    layout = widgets.Layout(width="100%", max_width=widest, height="auto", object_fit="contain")
+    return widgets.Image(format="png", layout=layout)
 
 
 def choice(description: str, options: Sequence, value, many: int = 3) -> widgets.Widget:

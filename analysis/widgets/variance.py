@@ -110,10 +110,10 @@ class VarianceExplorer(Explorer):
     def _make_places(self) -> None:
         self.trajectories = Trajectories(largest_scale=self.scale.base**self.scale.max)
         self.spectrograms = Spectrograms(_PANELS)
-        self.curves = picture()
+        self.curves = picture("640px")
         self.gap = widgets.HTML()
         self.shown = widgets.HTML()
-        self.image = picture()
+        self.image = picture("1120px")
         self.players = widgets.HTML(layout=widgets.Layout(width="100%"))
         self.scores = widgets.HTML()
 
@@ -148,7 +148,7 @@ class VarianceExplorer(Explorer):
         size = gap * self._distance(position.clip)
         self.gap.value = caption(
             f"Prior gap: at the start the mean is off by {gap:.2f} |x\u2080 \u2212 y| standard deviations, in this "
-            f"clip by {size:.2f} ({size**2:.1g} nats per coefficient). The scale widens the noise, never the mean."
+            f"clip by {size:.2g} ({size**2:.1g} nats per coefficient). The scale widens the noise, never the mean."
         )
 
     def _work(self, position: Position, progress: Callable[[float], None]) -> Result:

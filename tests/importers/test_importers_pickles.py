@@ -58,11 +58,14 @@ HOSTILE = {
     "exec": (Calls(exec, f"open('{MARK}', 'w')"), "builtins.exec"),
     "getattr": (Calls(getattr, "x", "upper"), "builtins.getattr"),
     "import": (Calls(__import__, "antigravity"), "builtins.__import__"),
-    "popen": (Calls(subprocess.Popen, ["touch", MARK]), "subprocess.Popen"),
+    "popen": (Calls(subprocess.Popen, ["touch", MARK]), "(subprocess|commands).Popen"),
     "open": (Calls(open, MARK, "w"), "io.open"),
     "torch.load": (Calls(torch.load, "x"), "torch.serialization.load"),
     "a method": (Calls("x".upper), "builtins.getattr"),
-    "write a file": (Calls(pathlib.Path.write_text, pathlib.PurePosixPath(MARK), "x"), "builtins.getattr"),
+    "write a file": (
+        Calls(pathlib.Path.write_text, pathlib.PurePosixPath(MARK), "x"),
+        "(builtins.getattr|pathlib.Path.write_text)",
+    ),
 }
 
 
@@ -70,12 +73,9 @@ HOSTILE = {
 @pytest.mark.parametrize("case", HOSTILE)
 def test_a_call_is_refused_by_name(case, protocol):
     value, name = HOSTILE[case]
-    if protocol < 3:
-        name = name.replace("builtins.", "__builtin__.")
-    with pytest.raises(ArgumentError) as caught:
+    name = name.replace("builtins.", "__builtin__." if protocol < 3 else "builtins.")  # as Python 2 called it
+    with pytest.raises(ArgumentError, match=f"got 'a file that calls {name}', wanted .* that runs no code"):
         read(pickle.dumps(value, protocol))
-    assert f"'a file that calls {name}'" in str(caught.value)
-    assert "runs no code" in str(caught.value)
 
 
 BY_HAND = {
@@ -90,7 +90,10 @@ BY_HAND = {
     "EXT1": (b"\x80\x02\x82\x01.", "the opcode EXT1"),
     "NEXT_BUFFER": (b"\x80\x05\x97.", "the opcode NEXT_BUFFER"),
     "through the memo": (b"\x80\x02cos\nsystem\nq\x000h\x00X\x04\x00\x00\x00true\x85R.", "calls os.system"),
-    "copyreg": (b"\x80\x02ccopyreg\n_reconstructor\n(csubprocess\nPopen\nc__builtin__\nobject\nNtR.", "subprocess.Popen"),
+    "copyreg": (
+        b"\x80\x02ccopyreg\n_reconstructor\n(csubprocess\nPopen\nc__builtin__\nobject\nNtR.",
+        "subprocess.Popen",
+    ),
     "a value as function": (b"\x80\x02K\x01)R.", "calls a int"),
     "a foreign function": (b"\x80\x02cevil.package\nrun\n)R.", "calls evil.package.run"),
     "a foreign object": (b"\x80\x02cevil\nThing\n)\x81)R.", "calls a Foreign"),
@@ -143,7 +146,7 @@ def test_plain_data_comes_back(protocol):
 
 
 def test_a_dictionary_class_keeps_its_items():
-    got = read(pickle.dumps(Settings(a=1), 2).replace(Settings.__module__.encode(), b"lightning" + b"_" * 0))
+    got = read(pickle.dumps(Settings(a=1), 2).replace(Settings.__module__.encode(), b"lightning"))
     assert isinstance(got, Foreign) and got.items == {"a": 1}
 
 
@@ -216,7 +219,9 @@ def test_tensors_come_back_from_both_forms(tmp_path, new):
 
 @pytest.mark.parametrize("new", [True, False])
 def test_hostile_files_of_both_forms_are_refused(tmp_path, new):
-    torch.save({"state_dict": {"dnn.x": torch.zeros(1)}, "y": SYSTEM}, tmp_path / "h.ckpt", _use_new_zipfile_serialization=new)
+    torch.save(
+        {"state_dict": {"dnn.x": torch.zeros(1)}, "y": SYSTEM}, tmp_path / "h.ckpt", _use_new_zipfile_serialization=new
+    )
     with pytest.raises(ArgumentError, match=f"checkpoint: got 'a file that calls {MODULE}.system'"):
         import_checkpoint(tmp_path / "h.ckpt")
 
@@ -267,7 +272,9 @@ def storage_pickle(kind="FloatStorage", key="0", count=4, offset=0, shape=(4,), 
             return ("storage", getattr(torch, kind), key, "cpu", count) if value == "STORAGE" else None
 
     stream = io.BytesIO()
-    rebuild = Calls(torch._utils._rebuild_tensor_v2, "STORAGE", offset, shape, strides, False, collections.OrderedDict())
+    rebuild = Calls(
+        torch._utils._rebuild_tensor_v2, "STORAGE", offset, shape, strides, False, collections.OrderedDict()
+    )
     Writer(stream, 2).dump({"dnn.x": rebuild})
     return stream.getvalue()
 

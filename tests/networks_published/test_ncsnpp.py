@@ -42,7 +42,7 @@ def reference(name):
     if not path.exists():
         pytest.skip("the reference numbers are not on this machine")
     with safe_open(path, "pt") as file:
-        return {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
+        return {key: file.get_tensor(key) for key in file.keys()}
 
 
 # -- sizes ----------------------------------------------------------------------------------------

@@ -6,6 +6,7 @@ import re
 import subprocess
 import sys
 import threading
+import time
 
 import numpy as np
 import pytest
@@ -80,6 +81,21 @@ def test_dragging_moves_the_curves_at_once_and_asks_no_model(explorer):
         explorer.job.delay = 0.05
     explorer.wait(WAIT)
     assert explorer.result.position.process == OUVE(variance_scale=4)
+
+
+def test_a_redraw_takes_less_than_50_ms(explorer):
+    """95th percentile of the processor time of this thread, so that a busy machine does not decide the test."""
+    seconds = []
+    try:
+        explorer.job.delay = 60.0
+        for scale in np.geomspace(0.1, 10, 60):
+            began = time.thread_time()
+            explorer.scale.value = scale
+            seconds.append(time.thread_time() - began)
+    finally:
+        explorer.job.delay = 0.05
+        explorer.scale.value = 1.0
+    assert np.percentile(seconds, 95) < 0.05
 
 
 def test_release_replaces_sound_pictures_and_scores(explorer):
