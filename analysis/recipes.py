@@ -20,7 +20,7 @@ RECIPES = {
         name="flagship",
         network=CompactConfig(fold=4, channels=(64, 96, 128, 160), condition_scale=10.0),
         phases=FLAGSHIP_PHASES,
-        steps=40_000,
-        decay=6_000,
+        steps=26_500,
+        decay=5_500,
     ),
 }

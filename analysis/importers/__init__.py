@@ -140,14 +140,17 @@ BACKBONES = ("ncsnpp", "ncsnpplarge", "ncsnpp12M", "ncsnpp6M")
 def _network(archive, weights, prefix, bins, size=sgmse_config, rename=sgmse_weights) -> NCSNpp:
     """Build the network that the weights under ``prefix`` belong to, and fill it."""
     own = {name.removeprefix(prefix): value for name, value in weights.items() if name.startswith(prefix)}
-    config = size({name: tuple(value.shape) for name, value in own.items()}, bins)
-    with torch.device("meta"):  # no random start: everything is about to be replaced
-        network = NCSNpp(config)
     try:
+        config = size({name: tuple(value.shape) for name, value in own.items()}, bins)
+        with torch.device("meta"):  # no random start: everything is about to be replaced
+            network = NCSNpp(config)
         found = rename({name: archive.read(value).float() for name, value in own.items()}, config)
         network.load_state_dict(found, assign=True)
-    except (IndexError, RuntimeError) as error:
-        raise ArgumentError("checkpoint", f"weights that do not fit ({error})", f"those of {config}") from None
+    except ArgumentError:
+        raise
+    except (ArithmeticError, LookupError, RuntimeError, ValueError) as error:
+        problem = f"weights of {prefix.rstrip('.')} that do not fit together ({error})"
+        raise ArgumentError("checkpoint", problem, "a whole NCSN++") from None
     return network
 
 

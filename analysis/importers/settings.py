@@ -113,6 +113,7 @@ SGMSE_DEFAULTS = {
     **{"sde": "ouve", "theta": 1.5, "sigma_min": 0.05, "sigma_max": 0.5, "k": 2.6, "T_sampling": 0.999, "t_eps": 0.03},
     **{"n_fft": 510, "hop_length": 128, "window": "hann", "spec_factor": 0.15, "spec_abs_exponent": 0.5},
     **{"transform_type": "exponent", "loss_type": "mse", "centered": True, "sr": 16000, "spatial_channels": 1},
+    **{"scale_by_sigma": True},
 }
 
 
@@ -124,6 +125,7 @@ def sgmse_settings(values: Mapping, storm: bool = False) -> Settings:
     read.only("centered", True)
     read.only("sr", 16000)
     read.only("spatial_channels", 1)
+    read.only("scale_by_sigma", True)
     read.only("loss_type", "mse", "mae", "score_matching")
     plain_stft = read["transform_type"] == "none"
     alpha, beta = (1.0, 1.0) if plain_stft else (read["spec_abs_exponent"], read["spec_factor"])

@@ -59,7 +59,7 @@ def _start(layer, zero: bool):
 def _filter(x: Tensor, gain: float) -> Tensor:
     """The filter [1, 3, 3, 1]/8 along both axes times ``gain``, as depthwise weights (channels, 1, 4, 4)."""
     taps = torch.tensor([1.0, 3.0, 3.0, 1.0], dtype=x.dtype, device=x.device) / 8
-    return (gain * torch.outer(taps, taps)).expand(x.shape[1], 1, 4, 4)
+    return (gain * torch.outer(taps, taps)).repeat(x.shape[1], 1, 1, 1)
 
 
 def downsample(x: Tensor) -> Tensor:

@@ -34,6 +34,9 @@ def styled(function):
 
     @functools.wraps(function)
     def draw(*args, **kwargs):
+        # pyplot's first import inside the context would switch to the notebook's backend and have that undone.
+        import matplotlib.pyplot  # noqa: F401
+
         with mpl.rc_context():
             mpl.style.use(STYLE)
             return function(*args, **kwargs)
