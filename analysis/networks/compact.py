@@ -31,7 +31,7 @@ class CompactConfig:
     """
 
     fold: int = 4
-    channels: tuple[int, ...] = (96, 128, 192, 256)
+    channels: tuple[int, ...] = (64, 96, 128, 160)
     blocks: int = 1
     embedding: int = 256
     groups: int = 16
