@@ -98,7 +98,8 @@ class writing:
     """
 
     def __init__(self, path, argument: str = "output"):
-        self.path, self.argument = Path(path), argument
+        # Through a link to what it points at: the link stays, and the rename stays on one file system.
+        self.path, self.argument = Path(os.path.realpath(path)), argument
 
     def __enter__(self) -> Path:
         try:
@@ -137,8 +138,9 @@ def write_audio(path, x, sample_rate: int = SAMPLE_RATE, subtype: str | None = N
     path = Path(path)
     kind = path.suffix[1:].upper()
     check(kind in soundfile.available_formats(), argument, str(path), "a file name ending in .wav, .flac or .ogg")
+    x = as_mono(x)
     with writing(path, argument) as temporary:
         try:
-            soundfile.write(temporary, np.asarray(x, dtype=np.float32), sample_rate, subtype=subtype, format=kind)
+            soundfile.write(temporary, x, sample_rate, subtype=subtype, format=kind)
         except (soundfile.LibsndfileError, OSError, TypeError, ValueError) as error:
             raise ArgumentError(argument, f"{path} ({error})", "a sound file that can be written") from None

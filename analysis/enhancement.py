@@ -103,7 +103,8 @@ def enhance(
         audio, guess = np.zeros_like(x), None
     else:
         audio, guess = _segments(job, x / scale, None if clean is None else clean / scale, progress)
-    settings = {"model": model.name, "process": process.to_dict(), **_plain(setting), "seed": int(seed), **options}
+    used = {**vars(setting), "seed": int(seed), **options}
+    settings = {"model": model.name, "process": process.to_dict(), **_plain(used)}
     if clean is not None:
         settings["prior"] = "oracle"
 
@@ -190,8 +191,9 @@ def _segments(job: _Job, y: np.ndarray, clean: np.ndarray | None, progress) -> t
     return audio, guess
 
 
-def _plain(setting: Sampling) -> dict:
-    return dict(vars(setting))
+def _plain(values: dict) -> dict:
+    """Plain Python values, ready for JSON."""
+    return {name: value.item() if isinstance(value, np.generic) else value for name, value in values.items()}
 
 
 def _fit(x: np.ndarray, length: int) -> np.ndarray:

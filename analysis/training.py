@@ -12,143 +12,26 @@ from __future__ import annotations
 
 import csv
 import math
+import pickle
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable
+from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from analysis.audio import read_audio, writing
+from analysis.audio import writing
+from analysis.batches import Corpus, draw_batch, draw_sigma, load_corpus
 from analysis.denoisers import NetworkDenoiser, bf16_is_fast
-from analysis.errors import check
-from analysis.networks import CompactConfig, CompactUNet
+from analysis.errors import ArgumentError, check
+from analysis.networks import CompactUNet
 from analysis.preconditioning import SETS
+from analysis.recipes import Phase, Recipe
 from analysis.signal import Transform, complex_noise
 
-__all__ = ["Corpus", "Phase", "Recipe", "draw_batch", "draw_sigma", "load_corpus", "train"]
-
-
-@dataclass(frozen=True)
-class Phase:
-    """From step ``start`` on: sigma is log-uniform in [``large_low``, ``sigma_max``] with probability ``large``, else
-    log-uniform in [``sigma_low``, ``large_low``]; crops are ``seconds`` long, ``batch`` of them a step."""
-
-    start: int = 0
-    large: float = 1.0
-    sigma_low: float = 0.005
-    large_low: float = 1.0
-    batch: int = 4
-    seconds: float = 1.016
-
-
-@dataclass(frozen=True)
-class Recipe:
-    """What decides a model: network, preconditioning, sigma curriculum, data augmentation, optimiser, seed.
-
-    The learning rate rises linearly over ``warmup`` steps, stays at ``lr`` and falls linearly to 0 over the last
-    ``decay`` steps of ``steps``. ``snr``: range in dB of the speech-to-noise power ratio of a crop.
-    """
-
-    name: str = "flagship"
-    network: CompactConfig = field(default_factory=CompactConfig)
-    preconditioning: str = "edm"
-    sigma_min: float = 0.005
-    sigma_max: float = 10.0
-    phases: tuple[Phase, ...] = (Phase(),)
-    steps: int = 10_000
-    warmup: int = 200
-    decay: int = 2_000
-    lr: float = 5e-4
-    ema: float = 0.999
-    snr: tuple[float, float] = (-5.0, 20.0)
-    seed: int = 0
-
-    def __post_init__(self):
-        check(self.preconditioning in SETS, "preconditioning", self.preconditioning, f"one of {', '.join(SETS)}")
-        check(self.steps >= 1, "steps", self.steps, "at least 1")
-        check(0 < self.sigma_min < self.sigma_max, "sigma_min", self.sigma_min, f"0 to sigma_max = {self.sigma_max}")
-        check(bool(self.phases) and self.phases[0].start == 0, "phases", self.phases, "a first phase with start=0")
-
-    def phase(self, step: int) -> Phase:
-        """The phase that a step belongs to."""
-        return [phase for phase in self.phases if phase.start <= step][-1]
-
-    def rate(self, step: int) -> float:
-        """Learning rate of a step."""
-        return self.lr * min(1.0, (step + 1) / max(1, self.warmup), max(0.0, (self.steps - step) / max(1, self.decay)))
-
-
-@dataclass(frozen=True)
-class Corpus:
-    """Speech and noise for training: recordings end to end, float32 (samples,), on the training device."""
-
-    speech: Tensor
-    noise: Tensor
-    files: int
-
-    def to(self, device) -> Corpus:
-        return Corpus(self.speech.to(device), self.noise.to(device), self.files)
-
-
-def load_corpus(speech: Sequence, noise: Sequence) -> Corpus:
-    """Read two lists of sound files, each recording brought to unit RMS, and lay them end to end."""
-
-    def load(paths, argument):
-        check(len(paths) > 0, argument, "no files", "at least one sound file")
-        parts = [torch.from_numpy(read_audio(path, argument=argument)[0]) for path in paths]
-        return torch.cat([part / part.square().mean().sqrt().clamp_min(1e-4) for part in parts])
-
-    return Corpus(load(speech, "speech"), load(noise, "noise"), len(speech) + len(noise))
-
-
-def _uniform(shape, low: float, high: float, generator: torch.Generator) -> Tensor:
-    return low + (high - low) * torch.rand(shape, generator=generator, device=generator.device)
-
-
-def _crops(source: Tensor, count: int, samples: int, generator: torch.Generator) -> Tensor:
-    check(source.numel() > samples, "corpus", f"{source.numel()} samples", f"more than a crop of {samples}")
-    starts = torch.randint(0, source.numel() - samples, (count, 1), generator=generator, device=source.device)
-    return source[starts + torch.arange(samples, device=source.device)]
-
-
-def _equalise(x: Tensor, generator: torch.Generator, decibels: float = 6.0, knots: int = 6) -> Tensor:
-    """A random smooth equaliser: gains in dB, uniform in +-``decibels`` at some frequencies, linear between."""
-    gains = _uniform((x.shape[0], 1, knots), -decibels, decibels, generator)
-    bins = x.shape[-1] // 2 + 1
-    curve = torch.nn.functional.interpolate(gains, bins, mode="linear", align_corners=True)[:, 0]
-    return torch.fft.irfft(torch.fft.rfft(x) * 10 ** (curve / 20), x.shape[-1])
-
-
-def draw_batch(corpus: Corpus, phase: Phase, recipe: Recipe, generator: torch.Generator, transform: Transform):
-    """Draw noisy and clean spectrograms (y, x0), complex64 (batch, bins, frames).
-
-    Speech and noise crops pass random equalisers; a third of the crops get two noises; the mixture's peak is set
-    between -12 and 0 dB of full scale, as the crops of a clip with peak 1 would have it.
-    """
-    count, samples = phase.batch, round(phase.seconds * 16000)
-    speech = _equalise(_crops(corpus.speech, count, samples, generator), generator, 3.0)
-    noise = _equalise(_crops(corpus.noise, count, samples, generator), generator)
-    second = _equalise(_crops(corpus.noise, count, samples, generator), generator)
-    use = (_uniform((count, 1), 0, 1, generator) < 1 / 3).float()
-    noise = noise + use * second * 10 ** (_uniform((count, 1), -10, 5, generator) / 20)
-    power = [part.square().mean(dim=1, keepdim=True).clamp_min(1e-8) for part in (speech, noise)]
-    gain = (power[0] / power[1]).sqrt() * 10 ** (-_uniform((count, 1), *recipe.snr, generator) / 20)
-    noisy = speech + gain.clamp(max=30.0) * noise
-    drop = _uniform((count, 1), 0, 1, generator) ** 2 * 12
-    scale = 10 ** (-drop / 20) / noisy.abs().amax(dim=1, keepdim=True).clamp_min(1e-4)
-    return transform.spectrogram(noisy * scale), transform.spectrogram(speech * scale)
-
-
-def draw_sigma(phase: Phase, recipe: Recipe, generator: torch.Generator) -> Tensor:
-    """Draw sigma (batch,) from the two log-uniform parts of a phase."""
-    count = phase.batch
-    large = _uniform((count,), 0, 1, generator) < phase.large
-    top = _uniform((count,), math.log(phase.large_low), math.log(recipe.sigma_max), generator)
-    rest = _uniform((count,), math.log(phase.sigma_low), math.log(phase.large_low), generator)
-    return torch.where(large, top, rest).exp()
+__all__ = ["Corpus", "Phase", "Recipe", "Trainer", "draw_batch", "draw_sigma", "load_corpus", "train"]
 
 
 class Trainer:
@@ -216,13 +99,27 @@ class Trainer:
             "ema": self.ema,
             "optimiser": self.optimiser.state_dict(),
             "generator": self.generator.get_state(),
+            "recipe": self._identity(),
         }
         with writing(path, "output") as temporary:
             torch.save(state, temporary)
 
+    def _identity(self) -> str:
+        """The recipe as text, without what may change on the way: its length and final decay."""
+        values = asdict(self.recipe)
+        return repr({name: values[name] for name in sorted(values) if name not in ("steps", "decay")})
+
     def load(self, path: Path) -> None:
-        """Continue from :meth:`save`; the file is read as plain tensors, never executed."""
-        state = torch.load(path, map_location="cpu", weights_only=True)
+        """Continue from :meth:`save`; the file is read as plain tensors, never executed.
+
+        Raises :class:`ArgumentError` for a damaged file, or one of another recipe (``steps`` and ``decay`` may differ).
+        """
+        try:
+            state = torch.load(path, map_location="cpu", weights_only=True)
+        except (RuntimeError, EOFError, pickle.UnpicklingError) as error:
+            raise ArgumentError("folder", f"{path} ({str(error).splitlines()[0]})", "a state to resume from") from None
+        same = state.get("recipe", self._identity()) == self._identity()
+        check(same, "recipe", self.recipe.name, f"the recipe that {path} was trained with, or another folder")
         self.network.load_state_dict(state["network"])
         self.ema = {name: value.to(self.device) for name, value in state["ema"].items()}
         self.optimiser.load_state_dict(state["optimiser"])

@@ -23,12 +23,13 @@ LAYERS = {
     "denoisers": 3,
     "sampling": 4,
     "objectives": 4,
+    "recipes": 3,  # what decides a trained model
+    "batches": 4,  # training data, drawn on the device
     "training": 5,
     "checkpoints": 5,
     "enhancement": 5,
     "importers": 5,
     "experiments": 6,
-    "recipes": 6,  # training settings of the shipped models
     "runs": 6,  # corpus, training and checkpoint joined to one run
     "plotting": 7,
     "widgets": 8,
@@ -46,7 +47,6 @@ WITHIN = {
     "__main__": {"cli", "doctor"},
     "enhancement": {"checkpoints"},  # it takes a Model
     "importers": {"checkpoints"},  # it makes one
-    "runs": {"recipes"},
 }
 FORBIDDEN = {
     ("metrics", "torch"): "metrics compare waveforms and know no models: numpy and scipy only",

@@ -194,7 +194,7 @@ def test_what_is_written_is_read_back(tmp_path, ending, subtype, error):
 )
 def test_a_failed_write_leaves_what_was_there(tmp_path, name, arguments):
     (tmp_path / name).write_bytes(b"before")
-    with pytest.raises(ArgumentError, match="^output: got "):
+    with pytest.raises(ArgumentError, match="^(output|audio): got "):
         write_audio(tmp_path / name, **{"x": tone(440, 16000), **arguments})
     assert {file.name: file.read_bytes() for file in tmp_path.iterdir()} == {name: b"before"}
 
@@ -234,3 +234,16 @@ def test_the_error_says_argument_got_wanted_in_one_line_and_pickles():
     assert len(str(ArgumentError("x", np.arange(10_000), "less"))) < 200
     assert str(ArgumentError("model", "", "a name")) == "model: got '', wanted a name"
     check(True, "fine", 1, "anything")
+
+
+def test_a_link_stays_and_what_it_points_at_is_written(tmp_path):
+    (tmp_path / "real").mkdir()
+    (tmp_path / "link.wav").symlink_to(tmp_path / "real" / "out.wav")
+    write_audio(tmp_path / "link.wav", tone(440, 160))
+    assert (tmp_path / "link.wav").is_symlink() and (tmp_path / "real" / "out.wav").is_file()
+
+
+def test_what_is_not_finite_is_not_written(tmp_path):
+    with pytest.raises(ArgumentError, match="nan at sample 3"):
+        write_audio(tmp_path / "out.wav", np.where(np.arange(9) == 3, np.nan, 0.0))
+    assert not list(tmp_path.iterdir())

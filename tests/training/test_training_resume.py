@@ -151,9 +151,24 @@ def test_a_state_is_never_executed(tmp_path):
     torch.save(bomb, tmp_path / "torch.pt")
     (tmp_path / "pickle.pt").write_bytes(pickle.dumps(bomb, 2))
     for name in ("torch", "pickle"):
-        with pytest.raises(pickle.UnpicklingError):
+        with pytest.raises(ArgumentError, match="a state to resume from"):
             Trainer(RECIPE, corpus()).load(tmp_path / f"{name}.pt")
     assert not (tmp_path / "exploded").exists()
+
+
+def test_another_recipe_is_refused_but_another_length_is_not(tmp_path):
+    train(RECIPE, corpus(), tmp_path, until=2)
+    with pytest.raises(ArgumentError, match="recipe: got"):
+        train(replace(RECIPE, lr=2 * RECIPE.lr), corpus(), tmp_path, until=3)
+    assert train(replace(RECIPE, steps=RECIPE.steps + 7, decay=1), corpus(), tmp_path, until=3).step == 3
+
+
+def test_a_damaged_state_is_named(tmp_path):
+    train(RECIPE, corpus(), tmp_path, until=1)
+    whole = (tmp_path / "state.pt").read_bytes()
+    (tmp_path / "state.pt").write_bytes(whole[: len(whole) // 2])
+    with pytest.raises(ArgumentError, match="state.pt"):
+        train(RECIPE, corpus(), tmp_path, until=2)
 
 
 def test_saving_in_between_changes_nothing(tmp_path):
