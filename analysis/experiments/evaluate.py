@@ -96,8 +96,9 @@ def digest(pairs: Sequence[Pair]) -> str:
 
 
 def expected_entry(rows: Sequence[dict], pairs: Sequence[Pair]) -> dict:
-    """What ``expected.json`` keeps of an evaluation: means, tolerances and the digest of the pairs."""
-    return {"digest": digest(pairs), "clips": len(pairs), "tolerance": TOLERANCES, "means": means(rows)}
+    """What ``expected.json`` keeps of an evaluation: means, tolerances, the names of the pairs and their digest."""
+    entry = {"digest": digest(pairs), "clips": len(pairs), "names": [pair.name for pair in pairs]}
+    return {**entry, "tolerance": TOLERANCES, "means": means(rows)}
 
 
 def compare(expected: dict, measured: dict[str, dict]) -> list[str]:

@@ -1,8 +1,8 @@
 """From a trained folder to a shipped model: choose the setting, measure it, write the evidence beside the weights.
 
-The recommended setting is chosen on validation mixtures (:mod:`analysis.experiments.recommend`), then the noisy input, the
-recommended setting, the plain sampler and the predictive estimate are scored on named sets of pairs. Everything
-goes into ``config.json``, ``expected.json`` and the model card ``README.md`` of the folder.
+The recommended setting is chosen on validation mixtures (:mod:`analysis.experiments.recommend`), then the noisy
+input, the recommended setting, the plain sampler and the predictive estimate are scored on named sets of pairs.
+Everything goes into ``config.json``, ``expected.json`` and the model card ``README.md`` of the folder.
 """
 
 from __future__ import annotations
@@ -23,15 +23,18 @@ __all__ = ["PLAIN", "card", "publish"]
 PLAIN = Sampling(sampler="em", steps=30, start=1.0)
 
 _ATTRIBUTION = """\
-- LibriSpeech (c) 2014 by Vassil Panayotov, CC BY 4.0; V. Panayotov, G. Chen, D. Povey, S. Khudanpur, "Librispeech: an \
-ASR corpus based on public domain audio books", ICASSP 2015.
+- LibriSpeech (c) 2014 by Vassil Panayotov, CC BY 4.0; V. Panayotov, G. Chen, D. Povey, S. Khudanpur,
+  "Librispeech: an ASR corpus based on public domain audio books", ICASSP 2015.
 - CSTR VCTK Corpus, C. Veaux, J. Yamagishi, K. MacDonald, University of Edinburgh, CC BY 4.0.
 - Picovoice speech-to-intent-benchmark, Copyright Picovoice Inc., Apache-2.0.
-- Noise: Berlin Noise by Thomas Rosen (CC BY 4.0); Speech Commands background noise, Pete Warden, Google (CC BY 4.0); \
-scikit-maad soundscapes (BSD-3-Clause); recordings of freesound.org and soundbible.com by kvgarlic, Falcet, gezortenplotz, \
-ezwa, alex36917, digifishmusic, Lisa Redfern, SDLx, Luftrum, felix.blume, Tomlija, titi2, juskiddink, NoOneIsReal, \
-bastipictures, Profispiesser, joedeshon, InspectorJ, SoundsExciting, mookie182, Kyster, grupo3sonidodiegetico, \
-Benboncan, Lasdimot, nebulousflynn, klankbeeld, YOH, CouleurCasquette, straget, StrangeAcoustics (CC0, CC BY 3.0 or 4.0).
+- Noise: Berlin Noise by Thomas Rosen (CC BY 4.0); Speech Commands background noise, Pete Warden, Google
+  (CC BY 4.0); scikit-maad soundscapes (BSD-3-Clause).
+- Noise of freesound.org and soundbible.com (CC0, public domain, CC BY 3.0 or 4.0), by kvgarlic, Falcet,
+  gezortenplotz, ezwa, alex36917, digifishmusic, Lisa Redfern, SDLx, Luftrum, felix.blume, Tomlija, titi2, juskiddink,
+  NoOneIsReal, bastipictures, Profispiesser, joedeshon, InspectorJ, SoundsExciting, mookie182, Kyster,
+  grupo3sonidodiegetico, Benboncan, Lasdimot, nebulousflynn, klankbeeld, YOH, CouleurCasquette, straget,
+  StrangeAcoustics.
+
 Changes were made: selection, cuts, levels, filters and mixing. No recording is part of the model folder."""
 
 
@@ -68,9 +71,10 @@ def card(model: Model) -> str:
         f"{recipe['network']['fold']}x{recipe['network']['fold']}) with EDM preconditioning, for sigma from "
         f"{recipe['sigma_min']:g} to {recipe['sigma_max']:g}; it serves every process at every variance scale.",
         "",
-        f"Trained {training['steps']} steps in {training['seconds'] / 3600:.1f} hours on two CPU cores (bfloat16), seed "
-        f"{recipe['seed']}, on {training['speech_seconds'] / 60:.0f} minutes of speech and "
-        f"{training['noise_seconds'] / 60:.0f} minutes of noise mixed at {recipe['snr'][0]:g} to {recipe['snr'][1]:g} dB. "
+        f"Trained {training['steps']} steps in {training['seconds'] / 3600:.1f} hours on two CPU cores (bfloat16), "
+        f"seed {recipe['seed']}, on {training['speech_seconds'] / 60:.0f} minutes of speech and "
+        f"{training['noise_seconds'] / 60:.0f} minutes of noise, "
+        f"mixed at {recipe['snr'][0]:g} to {recipe['snr'][1]:g} dB. "
         "Test speakers, test recordings and the VoiceBank-DEMAND pairs were never trained on.",
         "",
         f"Recommended setting, chosen on {model.settings['recommended_on']['set']}: `{setting}`. Plain sampler: "

@@ -7,6 +7,7 @@ same colour and marker in every figure. An arrow after a label points to the bet
 from __future__ import annotations
 
 import functools
+import importlib
 import io
 from collections.abc import Sequence
 from pathlib import Path
@@ -35,8 +36,7 @@ def styled(function):
     @functools.wraps(function)
     def draw(*args, **kwargs):
         # pyplot's first import inside the context would switch to the notebook's backend and have that undone.
-        import matplotlib.pyplot  # noqa: F401
-
+        importlib.import_module("matplotlib.pyplot")
         with mpl.rc_context():
             mpl.style.use(STYLE)
             return function(*args, **kwargs)

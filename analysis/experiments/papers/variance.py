@@ -24,8 +24,8 @@ __all__ = ["EXPECTED", "METRICS", "PROCESSES", "SCALES", "grid", "processes", "s
 SCALES = (0.1, 0.25, 0.5, 1.0, 2.0, 4.0, 10.0)
 FAST_SCALES = (0.1, 1.0, 10.0)
 PROCESSES = (OUVE(), BBED(c2=0.08, k=2.6))
-#: Reverse start t_rsp = 0.5 with 15 steps, the example of the BBED authors' code. From a late start the prior's mean y is
-#: still far from the true mean, and the scale decides how much of that gap the noise covers.
+#: Reverse start t_rsp = 0.5 with 15 steps, the example of the BBED authors' code. From a late start the prior's mean y
+#: is still far from the true mean, and the scale decides how much of that gap the noise covers.
 SAMPLER, STEPS, START = "em", 15, 0.5
 FAST_STEPS = 5
 SEEDS = (0,)

@@ -1,0 +1,119 @@
+"""A model's evidence: means, tolerances, digests, the choice of a setting, and the model card."""
+
+import json
+import math
+
+import numpy as np
+import pytest
+
+from analysis.checkpoints import Sampling, load_model, save_model
+from analysis.datasets import Pair
+from analysis.experiments.evaluate import compare, digest, evaluate, expected_entry, means, readings
+from analysis.experiments.publish import PLAIN, publish
+from analysis.experiments.recommend import BUDGET, CANDIDATES, recommend
+
+
+def pair(name: str, seed: int) -> Pair:
+    """One second of speech-like sound (harmonics that come and go) in white noise."""
+    rng, t = np.random.default_rng(seed), np.arange(16000) / 16000
+    voice = sum(np.sin(2 * np.pi * 120 * k * t) / k for k in range(1, 12)) * (0.6 + 0.4 * np.sin(2 * np.pi * 3 * t))
+    return Pair(name, 0.1 * voice, 0.1 * voice + 0.05 * rng.standard_normal(t.size))
+
+
+PAIRS = [pair("a", 0), pair("b", 1)]
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """An untrained network of the real kind; its predictive reading and its sampler run like any other's."""
+    from analysis.networks import CompactConfig, CompactUNet
+    from analysis.preconditioning import SETS
+    from analysis.recipes import RECIPES
+
+    network = CompactUNet(CompactConfig(fold=4, channels=(16, 16)))
+    recipe = {"network": {"fold": 4}, "sigma_min": 0.005, "sigma_max": 10.0, "seed": 0, "snr": [-5, 20]}
+    about = {"recipe": recipe, "steps": 1, "seconds": 7200, "speech_seconds": 60, "noise_seconds": 60}
+    place = tmp_path_factory.mktemp("models") / "tiny"
+    assert RECIPES["flagship"].sigma_max == recipe["sigma_max"]
+    return save_model(place, network, network.state_dict(), SETS["edm"], (0.005, 10.0), training=about)
+
+
+def test_means_leave_out_what_is_not_a_number_and_count_it():
+    rows = [
+        {"reading": "x", "nfe": 2, "pesq": 1.0, "estoi": 0.5, "si_sdr": math.inf},
+        {"reading": "x", "nfe": 3, "pesq": math.nan, "estoi": 0.7, "si_sdr": 4.0},
+    ]
+    assert means(rows)["x"] == {
+        "nfe": 3, "clips": 2, "pesq": 1.0, "pesq_n": 1, "estoi": 0.6, "estoi_n": 2, "si_sdr": 4.0, "si_sdr_n": 1
+    }  # fmt: skip
+
+
+def test_a_difference_beyond_the_tolerance_is_named():
+    entry = {"tolerance": {"pesq": 0.03}, "means": {"plain": {"pesq": 2.0}}}
+    assert compare(entry, {"plain": {"pesq": 2.02}}) == []
+    assert compare(entry, {"plain": {"pesq": 2.04}}) == ["plain pesq: got 2.040, wanted 2.000 +- 0.03"]
+    assert len(compare(entry, {"plain": {"pesq": math.nan}})) == len(compare(entry, {})) == 1
+
+
+def test_the_digest_knows_the_samples_and_not_the_order():
+    assert digest(PAIRS) == digest(PAIRS[::-1])
+    assert digest(PAIRS) != digest([PAIRS[0], pair("b", 2)])
+    assert digest(PAIRS) != digest(PAIRS[:1])
+
+
+def test_evaluation_scores_the_input_and_every_reading(folder):
+    model = load_model(folder)
+    rows = evaluate(model, PAIRS[:1], {"quick": Sampling("em", 2), "guess": Sampling(fusion=1.0)})
+    assert [(row["reading"], row["nfe"]) for row in rows] == [("noisy", 0), ("quick", 2), ("guess", 1)]
+    noisy = rows[0]
+    assert noisy["si_sdr"] == pytest.approx(PAIRS[0].snr_db, abs=0.2) and noisy["si_sdr_status"] == "ok"
+    assert set(readings(model)) == {"recommended", "plain", "predictive"}
+
+
+def test_the_best_pesq_within_the_budget_is_recommended(folder):
+    candidates = {"short": Sampling("em", 1), "too dear": Sampling("pc", BUDGET), "guess": Sampling(fusion=1.0)}
+    best, table = recommend(load_model(folder), PAIRS[:1], candidates)
+    assert table["too dear"]["nfe"] == 2 * BUDGET
+    assert best == max(("short", "guess"), key=lambda name: table[name]["pesq"])
+
+
+def test_no_standard_candidate_is_beyond_the_budget():
+    evaluations = {"em": 1, "pc": 2}
+    for name, setting in CANDIDATES.items():
+        guess = setting.prior == "estimate" or setting.fusion > 0
+        nfe = guess + (evaluations[setting.sampler] * setting.steps if setting.fusion < 1 else 0)
+        assert nfe <= BUDGET, name
+    assert PLAIN.steps <= BUDGET
+
+
+def test_publishing_writes_evidence_that_holds(folder):
+    model = publish(folder, PAIRS[:1], {"two": PAIRS}, {"guess": Sampling(fusion=1.0)})
+    assert model.sampling == Sampling(fusion=1.0)
+    entry = json.loads((folder / "expected.json").read_text())["sets"]["two"]
+    assert entry["digest"] == digest(PAIRS) and entry["clips"] == 2
+    again = means(evaluate(model, PAIRS))
+    assert compare(entry, again) == []
+    assert expected_entry(evaluate(model, PAIRS), PAIRS)["means"].keys() == again.keys()
+    text = (folder / "README.md").read_text()
+    assert "2.0 hours" in text and f"{entry['means']['plain']['si_sdr']:.2f}" in text and "LibriSpeech" in text
+
+
+def test_the_shipped_models_carry_evidence():
+    from analysis.checkpoints import ZOO, list_models
+
+    assert list_models()[0] == "flagship"
+    for name in list_models():
+        model = load_model(name)
+        assert model.expected["sets"] and (ZOO / name / "README.md").is_file()
+        assert model.settings["training"]["seconds"] >= 7200
+
+
+def test_the_flagship_reaches_its_expected_scores_on_bundled_clips():
+    """Three of the bundled clips, each row of which was measured when the model was published, within tolerance."""
+    from analysis.datasets import load_pairs
+
+    model = load_model("flagship")
+    entry = model.expected["sets"]["demo-3"]
+    pairs = list(load_pairs(entry["names"]))
+    assert digest(pairs) == entry["digest"]
+    assert compare(entry, means(evaluate(model, pairs))) == []
