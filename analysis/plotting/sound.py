@@ -16,7 +16,7 @@ from analysis.audio import SAMPLE_RATE, as_mono
 from analysis.errors import check
 from analysis.plotting.style import figure, styled
 
-__all__ = ["levels", "spectrogram", "spectrograms"]
+__all__ = ["levels", "mel_levels", "spectrogram", "spectrograms"]
 
 N_FFT, HOP = 510, 128
 RANGE = 80.0  # dB from the darkest to the brightest colour
@@ -33,6 +33,19 @@ def levels(audio, n_fft: int = N_FFT, hop: int = HOP) -> np.ndarray:
     return 20 * np.log10(np.maximum(magnitude, 10 ** (FLOOR / 20)))
 
 
+def mel_levels(audio, mels: int = 64, sample_rate: int = SAMPLE_RATE, n_fft: int = 1024, hop: int = HOP) -> np.ndarray:
+    """Level of a waveform in ``mels`` bands that are equally wide on the mel scale: (bands, frames), in dB.
+
+    Powers of the bins are summed under librosa's triangles of height 1 (Slaney's mel scale, 0 to half the sample rate).
+    """
+    import librosa
+
+    check(1 <= mels <= 128, "mels", mels, "1 to 128 bands")
+    weights = librosa.filters.mel(sr=sample_rate, n_fft=n_fft, n_mels=mels, norm=None)
+    power = weights @ 10 ** (levels(audio, n_fft, hop) / 10)
+    return 10 * np.log10(np.maximum(power, 10 ** (FLOOR / 10)))
+
+
 @styled
 def spectrogram(
     audio,
@@ -42,21 +55,34 @@ def spectrogram(
     span: float = RANGE,
     title: str = "",
     bar: bool = True,
+    mels: int | None = None,
 ) -> Axes:
     """Spectrogram of a waveform (samples,), or of a run's audio; seconds against kHz, colour in dB re full-scale sine.
 
     ``top``: level of the brightest colour, by default the loudest point of the clip; give it to compare clips.
-    ``span`` > 0: dB down to the darkest. ``bar``: draw the scale of colours. The picture is ``ax.images[0]``.
+    ``span`` > 0: dB down to the darkest. ``bar``: draw the scale of colours. ``mels``: number of mel bands instead of
+    the linear frequency axis. The picture is ``ax.images[0]``.
     """
     check(span > 0, "span", span, "dB, greater than 0")
-    level = levels(audio)
+    level = levels(audio) if mels is None else mel_levels(audio, mels, sample_rate)
     top = float(level.max()) if top is None else top
     ax = figure(ax, width=5.2, height=2.8)
     image = _draw(ax, level, sample_rate, top, span)
     ax.set(title=title, xlabel="Time [s]", ylabel="Frequency [kHz]")
+    if mels is not None:
+        _mel_ticks(ax, mels, sample_rate)
     if bar:
         ax.figure.colorbar(image, ax=ax, label=UNIT, pad=0.01)
     return ax
+
+
+def _mel_ticks(ax: Axes, mels: int, sample_rate: int) -> None:
+    """Label the frequency axis where 0.25, 0.5, 1, 2, ... kHz lie on the mel scale."""
+    import librosa
+
+    kilohertz = [f for f in (0.25, 0.5, 1.0, 2.0, 4.0, 8.0, 16.0) if f <= sample_rate / 2000]
+    mel, top = (librosa.hz_to_mel(np.array(f) * 1000) for f in (kilohertz, sample_rate / 2000))
+    ax.set_yticks(mel / top * (sample_rate / 2000), [f"{f:g}" for f in kilohertz])
 
 
 @styled

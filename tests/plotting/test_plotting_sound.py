@@ -54,3 +54,23 @@ def test_bad_clips_are_named():
         spectrogram(np.array([np.nan]))
     with pytest.raises(ArgumentError, match="^span: "):
         spectrogram(sine(), span=0)
+
+
+def test_a_mel_spectrogram_puts_a_tone_where_its_axis_says():
+    import librosa
+
+    from analysis.plotting.sound import mel_levels
+
+    t = np.arange(16000) / 16000
+    band = int(mel_levels(np.sin(2 * np.pi * 1000 * t)).mean(axis=1).argmax())
+    centres = librosa.mel_frequencies(66, fmin=0, fmax=8000)[1:-1]
+    assert abs(centres[band] - 1000) <= np.diff(centres)[band]
+    ax = spectrogram(np.sin(2 * np.pi * 1000 * t), mels=64)
+    label = [text.get_text() for text in ax.get_yticklabels()].index("1")
+    height = ax.get_yticks()[label] / 8 * 64  # in bands
+    assert abs(height - band) <= 1.5
+
+
+def test_mels_out_of_range_are_named():
+    with pytest.raises(ArgumentError, match="mels: got 0"):
+        spectrogram(np.ones(1000), mels=0)
