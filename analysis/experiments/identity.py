@@ -35,8 +35,8 @@ FORMAT = 1  # of a cell file; a change makes every stored cell run again
 PACKAGE = Path(__file__).resolve().parent.parent
 #: Modules and packages that decide the numbers of a cell.
 NUMERIC = (
-    *("audio.py", "signal.py", "sde.py", "preconditioning.py", "denoisers.py", "enhancement.py"),
-    *("networks", "sampling", "metrics"),
+    *("audio.py", "signal.py", "preconditioning.py", "denoisers.py", "enhancement.py"),
+    *("sde", "networks", "sampling", "metrics"),
 )
 #: Entries of a model's config.json that its denoiser does not depend on; sampling and process are settings.
 OTHER = ("name", "training", "process", "sampling", "plain")

@@ -4,8 +4,8 @@
 SGMSE and kin      ``theta`` is the stiffness of OUVE, and the squared scale c2 of BBED; ``bbve`` is BBED's old name,
                    with ``sigma_max`` over ``sigma_min`` for k; ``spec_factor`` beta, ``spec_abs_exponent`` alpha
 EDM paper code     ``sde_*``, ``preconditioning_*``, ``stft_*`` and ``solver_*`` of its ``config.yaml``; ``richter`` is
-                   our ``sgmse``; stiffness 0 makes VE of OUVE2 and VP of OUVP; the row at half the sample rate is left
-                   out of its spectrograms
+                   our ``sgmse``; stiffness 0 makes VE of OUVE2 and VP of OUVP; ``bbed`` keeps its clock; the row at
+                   half the sample rate is left out of its spectrograms
 =================  ================================================================================================
 """
 
@@ -101,9 +101,7 @@ def plain(value) -> bool:
 
 
 def named_process(name: str, **parameters) -> Process:
-    """A process by our name, from parameters of which it takes those it knows; a clear error where it isn't there."""
-    if name not in PROCESSES:
-        raise ArgumentError("sde", f"a checkpoint of the process {name}", f"one of {', '.join(PROCESSES)}")
+    """A process by our name, from parameters of which it takes those it knows."""
     known = {field.name for field in dataclasses.fields(PROCESSES[name])}
     return make_process(name, **{key: value for key, value in parameters.items() if key in known})
 
@@ -183,7 +181,7 @@ EDM_PROCESSES = {
     "brever-ouve": ("OUVE2", "VE"),  # with stiffness, without
     "brever-ouvp": ("OUVP", "VP"),
     "brever-oucosine": ("Cosine", "Cosine"),
-    "bbed": ("BBED", "BBED"),
+    "bbed": ("BBEDPublishedClock", "BBEDPublishedClock"),
 }
 
 
@@ -219,6 +217,8 @@ def edm_settings(values: Mapping) -> Settings:
 
 def _edm_process(read: Reader) -> Process:
     read.only("sde_name", *EDM_PROCESSES)
+    if read["sde_name"] == "brever-oucosine":
+        read.only("sde_cosine_lambda_max", math.inf)
     stiffness = read["sde_stiffness"]
     name = EDM_PROCESSES[read["sde_name"]][stiffness == 0]
     parameters = {

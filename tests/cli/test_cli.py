@@ -91,7 +91,7 @@ def test_silence_stays_silence(capsys, wav, model, tmp_path):
         (["--start", "0"], ["start", "0", "t_eps"]),
         (["--start", "1.5"], ["start", "1.5", "up to 1"]),
         (["--sampler", "magic"], ["sampler", "magic", "em, pc"]),
-        (["--sde", "BBBED"], ["sde", "BBBED", "OUVE, BBED"]),
+        (["--sde", "BBBED"], ["sde", "BBBED", "OUVE, OUVE2"]),
         (["--fusion", "2"], ["fusion", "2", "0 to 1"]),
         (["--seed", "-3"], ["seed", "-3", "at least 0"]),
         (["--device", "abacus"], ["device", "abacus", "cpu"]),

@@ -92,7 +92,7 @@ def test_the_code_version_follows_the_numeric_sources_only(tmp_path):
     shutil.copytree(PACKAGE, copy, ignore=shutil.ignore_patterns("__pycache__", "zoo", "clips"))
     assert code_version(copy) == code_version(PACKAGE)
     (copy / "cli.py").write_text("# changed\n")
-    (copy / "sde.py").write_bytes((PACKAGE / "sde.py").read_bytes().replace(b"\n", b"\r\n"))
+    (copy / "signal.py").write_bytes((PACKAGE / "signal.py").read_bytes().replace(b"\n", b"\r\n"))
     code_version.cache_clear()
     assert code_version(copy) == code_version(PACKAGE)
     for entry in NUMERIC:

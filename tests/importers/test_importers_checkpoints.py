@@ -2,6 +2,7 @@
 
 import copy
 import json
+import math
 import sys
 import types
 from pathlib import Path
@@ -20,7 +21,7 @@ from analysis.importers.settings import edm_settings, read_config, sgmse_setting
 from analysis.networks import NCSNpp, NCSNppConfig
 from analysis.preconditioning import SETS
 from analysis.sampling import sample
-from analysis.sde import BBED, OUVE, PROCESSES
+from analysis.sde import BBED, OUVE, BBEDPublishedClock, Cosine
 from analysis.signal import Transform
 
 torch.set_num_threads(1)
@@ -531,7 +532,7 @@ def test_an_edm_checkpoint_with_its_config(tmp_path):
     state = model.network.state_dict()
     assert all(torch.equal(state[name], value) for name, value in average.state_dict().items())
     assert model.settings["layout"] == "edm" and model.settings["weights"] == "ema"
-    assert model.sde == BBED(0.2**2, 5.0) and model.settings["t_eps"] == 0.01
+    assert model.sde == BBEDPublishedClock(0.2**2, 5.0) and model.settings["t_eps"] == 0.01
     wanted = SETS["edm_scaled_shift"].replace(weight="sgmse", sigma_data=0.2)
     assert model.denoiser.preconditioning == wanted
     assert (model.sampling.sampler, model.sampling.steps) == ("pc", 8)
@@ -567,16 +568,31 @@ def test_a_bare_edm_network_in_safetensors(tmp_path):
         ("brever-ouvp", 1.5, "OUVP"),
         ("brever-ouvp", 0.0, "VP"),
         ("brever-oucosine", 0.0, "Cosine"),
-        ("bbed", 1.5, "BBED"),
+        ("bbed", 1.5, "BBEDPublishedClock"),
     ],
 )
 def test_the_seven_processes_of_the_edm_code(name, stiffness, ours):
-    values = {"sde_name": name, "sde_stiffness": stiffness}
-    if ours in PROCESSES:
-        assert type(edm_settings(values).process).__name__ == ours
-    else:  # until analysis.sde has it
-        with pytest.raises(ArgumentError, match=f"sde: got 'a checkpoint of the process {ours}', wanted one of OUVE"):
-            edm_settings(values)
+    process = edm_settings({"sde_name": name, "sde_stiffness": stiffness}).process
+    assert type(process).__name__ == ours and getattr(process, "stiffness", stiffness) == stiffness
+
+
+def test_the_cosine_process_of_the_edm_code():
+    """The published limits and clamp; stiffness is that code's default, 1.5, unless the file says 0."""
+    cosine = {"sde_name": "brever-oucosine"}
+    assert edm_settings(cosine).process == Cosine(stiffness=1.5)
+    values = {"sde_stiffness": 0.0, "sde_cosine_lambda_min": -10.0, "sde_cosine_shift": 0.0}
+    found = edm_settings({**cosine, **values, "sde_cosine_beta_clamp": float("inf")})
+    assert found.process == Cosine(lambda_min=-10, shift=0, beta_clamp=np.inf)
+    assert found.sigma_range[1] == pytest.approx(2**0.5 * math.exp(5), rel=1e-6)
+    with pytest.raises(ArgumentError, match="sde_cosine_lambda_max: got 12.0, wanted inf"):
+        edm_settings({**cosine, "sde_cosine_lambda_max": 12.0})
+
+
+def test_the_bridge_of_the_edm_code_goes_on_beyond_its_clock():
+    """Churn asks for levels above sigma(1); the published clock has times for them."""
+    found = edm_settings({"sde_name": "bbed"})
+    process = found.process
+    assert process == BBEDPublishedClock(0.1**2, 10) and 1 < process.sigma_inv(found.sigma_range[1]) < 1 / 0.999
 
 
 @pytest.mark.parametrize(

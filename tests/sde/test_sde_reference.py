@@ -1,16 +1,12 @@
 """The processes against numbers that others computed: the specification's tables, the papers' code, Monte Carlo."""
 
-import csv
 import math
-from pathlib import Path
 
 import numpy as np
 import pytest
 from scipy.optimize import minimize_scalar
 
 from analysis.sde import BBED, OUVE
-
-SHARED = Path(__file__).resolve().parents[2].parent / "shared"
 
 # Specification, table 2.4: std(t), seven decimals printed; three of the 93 last digits aren't rounded but off by one.
 TIMES = (0.03, 0.1, 0.2, 0.3, 0.5, 0.7, 0.8, 0.9, 0.95, 0.99, 0.999, 1.0)
@@ -103,24 +99,6 @@ def test_prior_gap_table(process):
     for t, gap in GAPS[process].items():
         assert process.prior_gap(t) == pytest.approx(gap, abs=0.51e-5)
         assert process.prior_gap(t) == pytest.approx(process.mean_weight(t) / process.std(t), rel=1e-12)
-
-
-PAPER_CODE = {"richter-ouve": lambda row: OUVE(stiffness=float(row["stiffness"])), "bbed": lambda row: BBED(0.01, 10)}
-CLOCK = {"richter-ouve": 1.0, "bbed": 0.999}
-
-
-@pytest.mark.skipif(not SHARED.is_dir(), reason="the shared folder with the papers' reference numbers isn't here")
-@pytest.mark.parametrize("name", PAPER_CODE)
-def test_the_papers_own_code(name):
-    """sde_edm_paper_code.csv: s, sigma, drift factor and g, float64; a bridge row is in the clock u = 0.999 t."""
-    with open(SHARED / "reference" / "sde_edm_paper_code.csv", newline="") as file:
-        rows = [row for row in csv.DictReader(file) if row["sde"] == name]
-    assert len(rows) == {"richter-ouve": 18, "bbed": 9}[name]
-    for row in rows:
-        process, u = PAPER_CODE[name](row), CLOCK[name] * float(row["t"])
-        found = (process.mean_weight(u), process.sigma(u), -process.drift_rate(u), process.diffusion(u))
-        wanted = [float(row[key]) for key in ("s", "sigma", "f_over_x_minus_y", "g")]
-        assert found == pytest.approx(wanted, rel=1e-6, abs=1e-12), row
 
 
 MONTE_CARLO = [  # specification, section 2.4: process, t, exact mean, exact variance
