@@ -31,7 +31,8 @@ residual              in symbols of the papers                  here            
 The last three are published: m = x0/s + (1 - 1/s) y has 1/s where the mean of x_t has s, and ``theoretical_form``
 halves a score that is already the complex one. The two exact ones re-weight score matching by :func:`w_eff`.
 
-Every objective is called with x0, y, z complex (batch, bins, frames) and either t or sigma, real (batch,).
+Every objective is called with x0, y, z complex (batch, bins, frames) and either t or sigma, real (batch,);
+what else it takes is named.
 """
 
 from analysis.objectives.losses import (

@@ -99,7 +99,7 @@ def _loss(per_sample: Tensor) -> Loss:
     return Loss(per_sample, per_sample.mean())
 
 
-def score_matching(denoiser, process: Process, x0, y, z, t=None, sigma=None, reduction: str = "sum") -> Loss:
+def score_matching(denoiser, process: Process, x0, y, z, t=None, sigma=None, *, reduction: str = "sum") -> Loss:
     """L(std score + z), the score being (D - x~)/(s sigma^2). Source: sp-uhh/sgmse, specification section 3."""
     state = _state(process, x0, y, z, t, sigma)
     d = denoiser(state.x, state.sigma, state.t, y)
@@ -114,6 +114,7 @@ def edm_weighted(
     z,
     t=None,
     sigma=None,
+    *,
     preconditioning: Preconditioning | None = None,
     reduction: str = "mean",
 ) -> Loss:
@@ -148,6 +149,7 @@ def generative_supervised(
     z,
     t=None,
     sigma=None,
+    *,
     weighting: str = "convex_normalized_sigma",
     residual: str = "tweedie_x0",
     c: float = 0.3,
@@ -174,7 +176,7 @@ def generative_supervised(
     return _loss(a * _power(e, reduction) + b * _power(r, reduction))
 
 
-def predictive(denoiser, process: Process, x0, y, z, t=None, sigma=None, reduction: str = "sum") -> Loss:
+def predictive(denoiser, process: Process, x0, y, z, t=None, sigma=None, *, reduction: str = "sum") -> Loss:
     """L(y + D(sigma z; sigma, t, y) - x0): the denoiser sees noisy speech and noise, and nothing of x0.
 
     A predictive network (the supervised baseline) is a denoiser D = f(y) - y that ignores all but y.
@@ -192,6 +194,7 @@ def joint(
     z,
     t=None,
     sigma=None,
+    *,
     generative: str = "score_matching",
     share: float = 0.5,
     reduction: str = "sum",

@@ -171,7 +171,7 @@ class StiffVE(StillVE):
     """The same sigma, another s: OUVE2 to the other's VE."""
 
     def mean_weight(self, t):
-        return np.exp(-1.5 * np.asarray(t, dtype=float))
+        return np.exp(-0.5 * np.asarray(t, dtype=float))
 
 
 @pytest.mark.parametrize("preconditioning, same", [("edm", True), ("edm_scaled_shift", False), ("sgmse", False)])
@@ -210,7 +210,8 @@ def test_residuals_with_the_exact_score(process, residual):
         "no_2_form": (s - 1 / s) * (X0 - Y),
         "plain": (1 - s) * (Y - X0),
     }[residual]
-    loss = generative_supervised(exact, process, X0, Y, Z, TIMES, "no_sigma", residual, c=1.0).per_sample
+    options = {"weighting": "no_sigma", "residual": residual, "c": 1.0}
+    loss = generative_supervised(exact, process, X0, Y, Z, TIMES, **options).per_sample
     assert torch.allclose(loss, half_sum(expected), rtol=1e-12, atol=1e-24)
 
 
@@ -222,7 +223,8 @@ def test_biases_of_the_published_residuals_on_ouve(t, two_sinh, one_minus):
     one, zero = torch.ones(1, 1, 1, dtype=torch.complex128), torch.zeros(1, 1, 1, dtype=torch.complex128)
     times = torch.tensor([t], dtype=torch.float64)
     for residual, value in (("no_2_form", two_sinh), ("plain", one_minus), ("theoretical_form", two_sinh)):
-        loss = generative_supervised(lambda *_: one, OUVE(), one, zero, zero, times, "no_sigma", residual, c=1.0)
+        options = {"weighting": "no_sigma", "residual": residual, "c": 1.0}
+        loss = generative_supervised(lambda *_: one, OUVE(), one, zero, zero, times, **options)
         assert math.sqrt(2 * loss.mean.item()) == pytest.approx(value, abs=0.51e-5)
 
 
@@ -243,13 +245,15 @@ def test_every_weighting_and_residual_is_the_published_formula(weighting, residu
         "cst_times_inv_sigma": half_sum(e) + c / std.reshape(-1) * half_sum(r),
         "increasing_weight": alpha.reshape(-1) * half_sum(e) + (1 - alpha.reshape(-1)) * half_sum(r),
     }[weighting]
-    loss = generative_supervised(denoiser, process, X0, Y, Z, TIMES, weighting, residual, c=c, square=square)
+    options = {"weighting": weighting, "residual": residual, "c": c, "square": square}
+    loss = generative_supervised(denoiser, process, X0, Y, Z, TIMES, **options)
     assert torch.allclose(loss.per_sample, by_hand, rtol=1e-11)
 
 
 def test_the_defaults_are_convex_and_tweedie_x0():
     denoiser = network_denoiser(OUVE())
-    named = generative_supervised(denoiser, OUVE(), X0, Y, Z, TIMES, "convex_normalized_sigma", "tweedie_x0")
+    options = {"weighting": "convex_normalized_sigma", "residual": "tweedie_x0"}
+    named = generative_supervised(denoiser, OUVE(), X0, Y, Z, TIMES, **options)
     assert torch.equal(generative_supervised(denoiser, OUVE(), X0, Y, Z, TIMES).per_sample, named.per_sample)
 
 
@@ -260,8 +264,9 @@ def test_key_identity_the_exact_forms_re_weight_score_matching(process, level, r
     """Loss = w_eff L(e), to 1e-12 and in the gradient of the parameters."""
     denoiser = network_denoiser(process)
     parameters = list(denoiser.parameters())
-    loss = generative_supervised(denoiser, process, X0, Y, Z, TIMES, weighting, residual, level=level)
-    weight = torch.as_tensor(w_eff(process, TIMES.numpy(), weighting, residual, level=level))
+    options = {"weighting": weighting, "residual": residual, "level": level}
+    loss = generative_supervised(denoiser, process, X0, Y, Z, TIMES, **options)
+    weight = torch.as_tensor(w_eff(process, TIMES.numpy(), **options))
     weighted = weight * score_matching(denoiser, process, X0, Y, Z, TIMES).per_sample
     assert torch.allclose(loss.per_sample, weighted, rtol=1e-12, atol=0)
     pairs = zip(

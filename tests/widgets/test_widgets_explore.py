@@ -112,7 +112,7 @@ def test_release_replaces_sound_pictures_and_scores(explorer):
     assert not np.array_equal(explorer.result.run.audio, audio)
     assert image != explorer.image.value and scores != explorer.scores.value and players != explorer.players.value
     assert explorer.result.run.settings["process"]["variance_scale"] == 5.0
-    assert "variance scale 5, em 2 steps from t = 1.00" in explorer.shown.value
+    assert "variance scale 5, em 2 steps from t = 0.50" in explorer.shown.value
 
 
 def test_players_share_one_gain_and_the_parts_add_up(explorer):
@@ -149,7 +149,7 @@ def test_a_visited_position_comes_back_without_the_model(explorer, monkeypatch):
         ("process", "BBED", lambda r: type(r.position.process) is BBED),
         ("sampler", "pc", lambda r: r.run.nfe == 2 * r.position.steps),
         ("steps", 3, lambda r: r.position.steps == 3),
-        ("start", 0.5, lambda r: r.run.settings["start"] == 0.5),
+        ("start", 0.8, lambda r: r.run.settings["start"] == 0.8),
         ("seed", 7, lambda r: r.run.settings["seed"] == 7),
         ("clip", "demo-03", lambda r: np.array_equal(r.players.clips["noisy"], load_pair("demo-03").noisy)),
     ],
