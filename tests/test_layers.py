@@ -24,6 +24,7 @@ LAYERS = {
     "sampling": 4,
     "objectives": 4,
     "recipes": 3,  # what decides a trained model
+    "gaussian": 5,  # the samplers on exact moments
     "batches": 4,  # training data, drawn on the device
     "training": 5,
     "checkpoints": 5,

@@ -23,7 +23,7 @@ __all__ = ["Cell", "Grid", "PRIORS", "SAMPLERS", "label"]
 
 #: Of :mod:`analysis.checkpoints` and :mod:`analysis.sampling`, repeated because those import torch; a test compares.
 FLAGSHIP = "flagship"
-SAMPLERS = ("em", "pc")
+SAMPLERS = ("em", "pc", "pc_edm", "heun", "ode_euler", "ode_heun", "dpm2m", "dpm2m_sde")
 T_EPS = 0.03
 #: ``"oracle"`` is the true x0 as the prior's mean: how much of the damage is prior mismatch.
 PRIORS = ("noisy", "estimate", "oracle")

@@ -73,8 +73,7 @@ def _state(process: Process, x0: Tensor, y: Tensor, z: Tensor, t: Tensor | None,
     else:
         times, levels = process.sigma_inv(values), values
         good = (values > 0) & np.isfinite(times)
-        wanted = f"above 0 and up to {process.sigma(process.t_max):.4g}, where {process} ends"
-        check(bool(good.all()), "sigma", first(values, good), wanted)
+        check(bool(good.all()), "sigma", first(values, good), f"a level above 0 that {process} reaches")
     t, s, sigma = (_like(value, x0) for value in (times, process.mean_weight(times), levels))
     return _State(times, t, s, sigma, x0 - y, x0 - y + _wide(sigma) * z)
 
@@ -164,8 +163,8 @@ def generative_supervised(
         normalized_sigma         (1, alpha)                cst_times_inv_sigma  (1, c / std)
         increasing_weight        (alpha, 1 - alpha)
 
-    alpha is :func:`alpha_t` with ``square``, ``t_eps`` and ``level``; only the two with c use it. The published
-    code's loss is ``residual="theoretical_form"``. Source: Ayilo et al., specification section 10.
+    alpha is :func:`alpha_t` with ``square``, ``t_eps`` and ``level``, unused by the two weightings with c. The
+    published code's loss is ``residual="theoretical_form"``. Source: Ayilo et al., specification section 10.
     """
     check(residual in RESIDUALS, "residual", residual, f"one of {', '.join(RESIDUALS)}")
     state = _state(process, x0, y, z, t, sigma)

@@ -1,11 +1,28 @@
 """Samplers: from noisy speech y and a denoiser to an estimate of clean speech. They know no networks.
 
-A solver is a function ``(score, process, grid, x, y, noise, r, corrector_steps) -> x`` that walks down a time
-grid; ``SAMPLERS`` names them. :func:`sample` adds the prior, the reverse start, seeds, the record and a callback.
+A solver is a function that walks down a time grid and yields the state after each step; ``SAMPLERS`` names solvers
+with their grids. :func:`sample` adds the prior, the reverse start, noise, the record and a callback.
 """
 
-from analysis.sampling.grids import TimeGrid, sgmse_grid
+from analysis.sampling.grids import TimeGrid, sgmse_grid, sigma_grid, uniform_grid
+from analysis.sampling.noise import keyed_noise, seeded_noise
 from analysis.sampling.record import Sample, Step, Trajectory
-from analysis.sampling.sample import SAMPLERS, predictive, sample
+from analysis.sampling.sample import predictive, sample
+from analysis.sampling.samplers import SAMPLERS, Sampler, check_options
 
-__all__ = ["SAMPLERS", "Sample", "Step", "TimeGrid", "Trajectory", "predictive", "sample", "sgmse_grid"]
+__all__ = [
+    "SAMPLERS",
+    "Sample",
+    "Sampler",
+    "Step",
+    "TimeGrid",
+    "Trajectory",
+    "check_options",
+    "keyed_noise",
+    "predictive",
+    "sample",
+    "seeded_noise",
+    "sgmse_grid",
+    "sigma_grid",
+    "uniform_grid",
+]

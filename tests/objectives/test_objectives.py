@@ -12,6 +12,7 @@ import pytest
 import torch
 from torch import nn
 
+from analysis import sde
 from analysis.denoisers import Denoiser, GaussianDenoiser, NetworkDenoiser
 from analysis.errors import ArgumentError
 from analysis.objectives import (
@@ -29,9 +30,9 @@ from analysis.objectives import (
     w_eff,
 )
 from analysis.preconditioning import SETS, Preconditioning
-from analysis.sde import BBED, OUVE, Process
+from analysis.sde import BBED, OUVE, Process, make_process
 
-PROCESSES = [OUVE(), OUVE(stiffness=0, variance_scale=4), BBED()]
+PROCESSES = [make_process(name) for name in sde.PROCESSES] + [OUVE(stiffness=0, variance_scale=4)]
 TIMES = torch.tensor([0.03, 0.2, 0.5, 0.9], dtype=torch.float64)
 SHAPE = (4, 5, 3)
 
@@ -188,6 +189,12 @@ def test_the_edm_set_knows_a_process_by_its_sigma_only(preconditioning, same):
     assert torch.equal(*gradients) is same
 
 
+@pytest.mark.parametrize("pair", [("OUVE2", "VE"), ("OUVP", "VP")])
+def test_the_edm_set_trains_one_network_for_both_of_a_pair(pair):
+    losses = [edm_weighted(network_denoiser(p), p, X0, Y, Z, TIMES).per_sample for p in map(make_process, pair)]
+    assert torch.equal(*losses)
+
+
 @pytest.mark.parametrize("name", ["score_matching", "generative_supervised"])
 def test_objectives_of_the_mean_do_see_s(name):
     options = {"residual": "plain"} if name == "generative_supervised" else {}
@@ -257,7 +264,7 @@ def test_the_defaults_are_convex_and_tweedie_x0():
     assert torch.equal(generative_supervised(denoiser, OUVE(), X0, Y, Z, TIMES).per_sample, named.per_sample)
 
 
-@pytest.mark.parametrize("process, level", [(PROCESSES[0], "std"), (PROCESSES[1], "std"), (BBED(), "sigma")], ids=str)
+@pytest.mark.parametrize("process, level", [(OUVE(), "std"), *((process, "sigma") for process in PROCESSES)], ids=str)
 @pytest.mark.parametrize("residual", ["tweedie_x0", "tweedie_mu"])
 @pytest.mark.parametrize("weighting", WEIGHTINGS)
 def test_key_identity_the_exact_forms_re_weight_score_matching(process, level, residual, weighting):
@@ -423,9 +430,9 @@ def test_alpha_weights_follow_the_times_of_each_clip():
     assert loss[0].item() == pytest.approx(process.sigma(0.03) ** 2 * e[0].item(), rel=1e-12)
 
 
-def call(name="score_matching", process=PROCESSES[0], **changes):
+def call(name="score_matching", process=None, **changes):
     given = {"denoiser": exact, "x0": X0, "y": Y, "z": Z, "t": TIMES, **changes}
-    return OBJECTIVES[name](given.pop("denoiser"), process, **given)
+    return OBJECTIVES[name](given.pop("denoiser"), process or OUVE(), **given)
 
 
 @pytest.mark.parametrize(
@@ -443,8 +450,8 @@ def call(name="score_matching", process=PROCESSES[0], **changes):
         ({"t": 0 * TIMES}, "t", "t: got 0.0, wanted a time above 0 and up to 1.0"),
         ({"t": 2 * TIMES}, "t", "t: got 1.8, wanted a time above 0 and up to 1.0"),
         ({"t": float("nan") * TIMES}, "t", "t: got nan"),
-        ({"t": None, "sigma": -TIMES}, "sigma", "sigma: got -0.03, wanted above 0 and up to"),
-        ({"process": BBED(), "t": None, "sigma": 1e3 * TIMES}, "sigma", "where BBED("),
+        ({"t": None, "sigma": -TIMES}, "sigma", "sigma: got -0.03, wanted a level above 0 that OUVE("),
+        ({"process": BBED(), "t": None, "sigma": 1e3 * TIMES}, "sigma", "wanted a level above 0 that BBED("),
         ({"reduction": "max"}, "reduction", "reduction: got max, wanted 'sum'"),
         ({"name": "edm_weighted"}, "preconditioning", "preconditioning: got None, wanted a Preconditioning"),
         ({"name": "generative_supervised", "residual": "new_form"}, "residual", "got new_form, wanted one of tweedie"),
