@@ -17,7 +17,7 @@ import torch
 from analysis.audio import SAMPLE_RATE, as_mono, resample
 from analysis.checkpoints import Model, Sampling, load_model
 from analysis.errors import check
-from analysis.sampling import Step, Trajectory, predictive, sample, sgmse_grid
+from analysis.sampling import SAMPLERS, Step, Trajectory, predictive, sample
 from analysis.sampling.grids import T_EPS
 from analysis.sampling.sample import check_options, seeded_noise
 from analysis.sde import Process
@@ -92,7 +92,7 @@ def enhance(
     process = model.sde if sde is None else sde
     check(isinstance(process, Process), "sde", process, "a process, such as analysis.sde.OUVE()")
     check_options(setting.sampler, {name: value for name, value in options.items() if name != "t_eps"})
-    sgmse_grid(process, setting.steps, setting.start, options.get("t_eps", T_EPS))
+    SAMPLERS[setting.sampler].grid(process, setting.steps, setting.start, **{"t_eps": T_EPS, **options})
     noisy = as_mono(noisy, "noisy")
     x = resample(noisy, sample_rate, SAMPLE_RATE)
     check(clean is None or clean.shape == x.shape, "prior", f"{np.shape(clean)}", f"the noisy clip's shape {x.shape}")

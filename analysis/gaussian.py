@@ -93,12 +93,12 @@ def moments(
     grid = method.grid(process, steps, start, t_eps, **options)
     shape = np.broadcast_shapes(*(np.shape(a) for a in (mean, variance, centre, *belief)))
     draws = _Draws(2 + len(grid) * (1 + int(options.get("corrector_steps", 1))), shape)
-    world = _World(process, *belief, draws.rows)
+    world = _World(process, *belief)
     first = float(grid.t[0])
     s, sigma = float(process.mean_weight(first)), float(process.sigma(first))
-    x = s * (draws.constant(centre) + np.sqrt(sigma**2 + extra) * draws())
-    means, variances = [x[0]], [_variance(x)]
-    for x in method.run(world, process, grid, x, 0.0, draws.between, **options):
+    begin = s * (draws.constant(centre) + np.sqrt(sigma**2 + extra) * draws())
+    means, variances = [begin[0]], [_variance(begin)]
+    for x in method.run(world, process, grid, begin, 0.0, draws.between, **options):
         means.append(x[0])
         variances.append(_variance(x))
     return Moments(grid.nodes, np.array(means), np.array(variances), world.calls)
@@ -128,7 +128,7 @@ def split(
 
 
 def flow(process: Process, mean, variance, start: float = 1.0, stop: float = 0.0, gap=None) -> tuple:
-    """Exact solution of the probability flow: mean and variance of x~ at ``stop`` if x~ is CN(``gap``, sigma^2) at start.
+    """Exact solution of the probability flow: mean and variance of x~ at ``stop`` from CN(``gap``, sigma(start)^2).
 
     x~(stop) = mean + (x~(start) - mean) sqrt((variance + sigma(stop)^2)/(variance + sigma(start)^2)); ``gap`` is 0 for
     the usual prior. This is what deterministic samplers converge to; at ``stop`` = 0, x~ = x - y.
@@ -160,9 +160,8 @@ def wiener(clean, noisy) -> GaussianDenoiser:
 class _World:
     """The affine denoiser as solvers see it, on coefficients (rows, ...): row 0 the mean, the others of the draws."""
 
-    def __init__(self, process: Process, mean, variance, rows: int):
-        self.process, self.variance, self.calls = process, variance, 0
-        self.mean = mean
+    def __init__(self, process: Process, mean, variance):
+        self.process, self.mean, self.variance, self.calls = process, mean, variance, 0
 
     def denoise(self, u: np.ndarray, t: float, index: int, second: bool) -> np.ndarray:
         return self._ask(u, float(self.process.sigma(t)) ** 2)

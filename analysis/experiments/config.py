@@ -23,6 +23,7 @@ __all__ = ["Cell", "Grid", "PRIORS", "SAMPLERS", "label"]
 
 #: Of :mod:`analysis.checkpoints` and :mod:`analysis.sampling`, repeated because those import torch; a test compares.
 FLAGSHIP = "flagship"
+TWICE = ("pc", "pc_edm", "heun", "ode_heun")  # two evaluations a step
 SAMPLERS = ("em", "pc", "pc_edm", "heun", "ode_euler", "ode_heun", "dpm2m", "dpm2m_sde")
 T_EPS = 0.03
 #: ``"oracle"`` is the true x0 as the prior's mean: how much of the damage is prior mismatch.
@@ -105,7 +106,7 @@ class Cell:
     def evaluations(self) -> int:
         """Evaluations of the network to expect, for estimates of time; 30 where the steps aren't known."""
         guess = self.prior == "estimate" or bool(self.fusion)
-        return (self.steps or 30) * (2 if self.sampler == "pc" else 1) + guess
+        return (self.steps or 30) * (2 if self.sampler in TWICE else 1) + guess
 
     def settings(self) -> dict:
         """What decides the numbers besides weights, clip and code, as plain JSON values."""

@@ -20,11 +20,9 @@ BUDGET = 30
 CANDIDATES: dict[str, Sampling] = {
     "predictive": Sampling(fusion=1.0),
     **{
-        f"{sampler} {steps} from {start} {prior} fusion {fusion}": Sampling(sampler, steps, start, prior, fusion)
-        for sampler, steps in (("em", 8), ("em", 16), ("em", 29), ("pc", 14))
-        for start in (0.3, 0.5, 1.0)
-        for prior in ("estimate", "noisy")
-        for fusion in (0.0, 0.5)
+        f"{sampler} {steps} from {start}, fusion {fusion}": Sampling(sampler, steps, start, "estimate", fusion)
+        for sampler, steps, start in (("em", 8, 0.3), ("em", 15, 0.5), ("em", 29, 1.0), ("pc", 14, 0.5))
+        for fusion in (0.0, 0.5, 0.8)
     },
 }
 

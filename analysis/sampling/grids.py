@@ -1,7 +1,7 @@
 """Time grids, float64, from the reverse start down to 0.
 
-A grid is a function ``(process, steps, start, t_eps, options) -> TimeGrid``. Those of the papers are even in t; those of
-image diffusion are chosen in sigma, and turned into times through the process's own inverse.
+A grid is a function ``(process, steps, start, t_eps, **options) -> TimeGrid``. Those of the papers are even in t;
+those of image diffusion are chosen in sigma, and turned into times through the process's own inverse.
 """
 
 from __future__ import annotations
@@ -66,19 +66,20 @@ def sigma_grid(
     steps: int,
     start: float = 1.0,
     t_eps: float = T_EPS,
-    grid: str = "edm",
+    spacing: str = "edm",
     power: float = 7.0,
     sigma_min: float | None = None,
 ) -> TimeGrid:
     """N noise levels from sigma(t_rsp) to ``sigma_min``, then 0, as times of the process.
 
-    ``grid="edm"``: sigma_i = (sigma(t_rsp)^(1/p) + i/(N-1) (sigma_min^(1/p) - sigma(t_rsp)^(1/p)))^p with p =
-    ``power`` (rho of Karras et al. 2022, eq. 5; 7 there), ``sigma_min`` = sigma(t_eps) if not given. ``grid="time"``:
-    sigma(t) on :func:`uniform_grid`, without the other two.
+    ``spacing="edm"``: sigma_i = (sigma(t_rsp)^(1/p) + i/(N-1) (sigma_min^(1/p) - sigma(t_rsp)^(1/p)))^p with p =
+    ``power`` (rho of Karras et al. 2022, eq. 5; 7 there), ``sigma_min`` = sigma(t_eps) if not given.
+    ``spacing="time"``: sigma(t) on :func:`uniform_grid`, without the other two; near 0 its steps in ln sigma do not
+    shrink with N, so that no solver is of higher order than 1 on it.
     """
-    check(grid in ("edm", "time"), "grid", grid, "'edm' or 'time'")
+    check(spacing in ("edm", "time"), "spacing", spacing, "'edm' or 'time'")
     even = uniform_grid(process, steps, start, t_eps)
-    if grid == "time":
+    if spacing == "time":
         return even
     number = isinstance(power, (int, float, np.number)) and not isinstance(power, bool)
     check(number and 0 < power < np.inf, "power", power, "a number greater than 0")

@@ -6,7 +6,7 @@ The solvers and what they solve are in :mod:`analysis.sampling.solvers`, their g
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 import torch
@@ -55,7 +55,7 @@ def sample(
     of (or, as an oracle, the true) x0. ``seed``: one for all clips or one each; a clip's noise depends on its own
     seed and shape only, never on its batch. ``noise``: draws (batch, bins, frames) in order of use, instead of
     seeds; or :func:`analysis.sampling.keyed_noise`. ``keep``: ``None``, ``"moments"`` or ``"states"``. ``options`` go
-    to the solver (``r``, ``corrector_steps``, ``s_churn``, ...) and its grid (``grid``, ``power``, ``sigma_min``).
+    to the solver (``r``, ``corrector_steps``, ``s_churn``, ...) and its grid (``spacing``, ``power``, ``sigma_min``).
     """
     check_options(sampler, options)
     check(y.dim() == 3 and y.is_complex(), "y", f"{y.dtype} of shape {tuple(y.shape)}", "complex (batch, bins, frames)")
@@ -70,10 +70,21 @@ def sample(
     first = float(grid.t[0])
     centre = y if prior is None else process.mean(prior, y, first)
     with torch.inference_mode():
-        x = centre + float(process.std(first)) * noise()
-        for x in method.run(model, process, grid, x, y, noise_between(noise), **options):  # noqa: B007
-            pass
+        begin = centre + float(process.std(first)) * noise()
+        x = _last(method.run(model, process, grid, begin, y, noise_between(noise), **options))
     return Sample(x, denoiser.calls - before, trajectory)
+
+
+def _last(states: Iterator[Tensor]) -> Tensor:
+    """The last state; a StopIteration raised by a callback passes as itself, not as a generator's RuntimeError."""
+    try:
+        for x in states:  # noqa: B007
+            pass
+    except RuntimeError as error:
+        if isinstance(error.__cause__, StopIteration):
+            raise error.__cause__ from None
+        raise
+    return x
 
 
 class _Evaluations:

@@ -17,7 +17,7 @@ heun        probability flow in (x, t), churn               2      2N - 1      G
 ode_euler   probability flow in (u, sigma)                  1      N           Karras et al. 2022
 ode_heun    probability flow in (u, sigma)                  2      2N - 1      Karras et al. 2022
 dpm2m       probability flow in (u, ln sigma), multistep    2      N           Lu et al. 2022
-dpm2m_sde   reverse SDE in (u, ln sigma), multistep         2, 1   N           Lu et al. 2022
+dpm2m_sde   reverse SDE in (u, ln sigma), multistep         2      N           Lu et al. 2022
 ==========  ==============================================  =====  ==========  ==========================
 
 Order: of the error of the state (weak, of mean and variance, for the SDEs). C = ``corrector_steps``.
@@ -216,8 +216,8 @@ def dpm_2m_sde(
 
         u <- e^{-h'} u + (1 - e^{-h'}) [D_i + (D_i - D_{i-1})/(2r)] + sigma_{i+1} sqrt(1 - e^{-2 eta h}) s_noise z
 
-    eta = 1 is the SDE itself, 0 the flow. Order 2 in the drift, 1 in the law; N evaluations. Lu et al. 2022, and
-    crowsonkb/k-diffusion for eta. Its noise needs more steps than ``dpm2m`` to settle.
+    eta = 1 is the SDE itself, 0 the flow. Weak order 2, the mean of Gaussian data exact at eta = 1; N evaluations.
+    Lu et al. 2022, and crowsonkb/k-diffusion for eta. Not where a path is to be followed: strong order 1 at most.
     """
     check_at_least_0("eta", eta, finite=True)
     check_at_least_0("s_noise", s_noise, finite=True)
