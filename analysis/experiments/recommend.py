@@ -21,7 +21,7 @@ CANDIDATES: dict[str, Sampling] = {
     "predictive": Sampling(fusion=1.0),
     **{
         f"{sampler} {steps} from {start}, fusion {fusion}": Sampling(sampler, steps, start, "estimate", fusion)
-        for sampler, steps, start in (("em", 8, 0.3), ("em", 15, 0.5), ("em", 29, 1.0), ("pc", 14, 0.5))
+        for sampler, steps, start in (("em", 8, 0.3), ("em", 15, 0.5), ("pc", 14, 0.5), ("dpm2m", 15, 1.0))
         for fusion in (0.0, 0.5, 0.8)
     },
 }
