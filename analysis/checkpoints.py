@@ -1,8 +1,8 @@
 """Trained models as folders: ``weights.safetensors``, ``config.json``, ``expected.json``, ``README.md``.
 
 ``config.json`` says everything that is needed to rebuild the model and to use it well; ``expected.json`` holds
-measured scores with tolerances, which ``analysis score --model NAME --verify`` measures again. Nothing in a
-folder is ever executed. The shipped ones lie in ``analysis/zoo``.
+measured scores with tolerances, which ``python -m analysis score --pairs DIR`` (or ``--demo``) measures again.
+Nothing in a folder is ever executed. The shipped ones lie in ``analysis/zoo``.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """The command line: ``python -m analysis VERB``. Each verb is one public call of the package.
 
 Bad input ends with one line that names the argument, the value got and the value wanted, and exit code 2; Ctrl-C
-with exit code 130; a check that fails (``doctor``, ``score --verify``) with exit code 1.
+with exit code 130; a check that fails (``doctor``, ``score`` against ``expected.json``) with exit code 1.
 """
 
 from __future__ import annotations
