@@ -24,7 +24,7 @@ from torch import Tensor
 
 from analysis.audio import writing
 from analysis.batches import Corpus, draw_batch, draw_sigma, load_corpus
-from analysis.denoisers import NetworkDenoiser, bf16_is_fast
+from analysis.denoisers import NetworkDenoiser
 from analysis.errors import ArgumentError, check
 from analysis.networks import CompactUNet
 from analysis.preconditioning import SETS
@@ -37,7 +37,7 @@ __all__ = ["Corpus", "Phase", "Recipe", "Trainer", "draw_batch", "draw_sigma", "
 class Trainer:
     """State of a training run: network, EMA, optimiser, generator and step; one object so that resume is exact."""
 
-    def __init__(self, recipe: Recipe, corpus: Corpus, device="cpu", compile_network: bool = False):
+    def __init__(self, recipe: Recipe, corpus: Corpus, device="cpu"):
         self.recipe, self.device = recipe, torch.device(device)
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(recipe.seed)
@@ -47,20 +47,7 @@ class Trainer:
         self.optimiser = torch.optim.Adam(self.network.parameters(), lr=recipe.lr, betas=(0.9, 0.99), fused=True)
         self.generator = torch.Generator(self.device).manual_seed(recipe.seed)
         self.corpus, self.transform, self.step, self.seconds = corpus.to(self.device), Transform(), 0, 0.0
-        bf16 = bf16_is_fast(self.device)
-        forward = torch.compile(self.network) if compile_network else self.network
-        self.denoiser = NetworkDenoiser(self.network, SETS[recipe.preconditioning], bf16=bf16)
-        if compile_network:
-            object.__setattr__(self.denoiser, "raw", self._compiled(forward, bf16))
-
-    def _compiled(self, forward, bf16: bool):
-        def raw(a, y, c_noise):
-            multiple = self.recipe.network.frame_multiple
-            check(a.shape[-1] % multiple == 0, "seconds", a.shape[-1], f"crops of a multiple of {multiple} frames")
-            with torch.autocast(self.device.type, torch.bfloat16, enabled=bf16):
-                return forward(a, y, c_noise)
-
-        return raw
+        self.denoiser = NetworkDenoiser(self.network, SETS[recipe.preconditioning])
 
     def loss(self) -> Tensor:
         """The weighted denoising loss of one fresh batch."""
@@ -135,7 +122,6 @@ def train(
     save_every: float = 60.0,
     log_every: int = 100,
     progress: Callable[[Trainer, float], None] | None = None,
-    compile_network: bool = False,
     until: int | None = None,
 ) -> Trainer:
     """Train ``recipe`` in ``folder`` up to ``recipe.steps`` (or ``until``), continuing what is there.
@@ -146,7 +132,7 @@ def train(
     """
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
-    trainer = Trainer(recipe, corpus, device, compile_network)
+    trainer = Trainer(recipe, corpus, device)
     state, log = folder / "state.pt", folder / "log.csv"
     if state.exists():
         trainer.load(state)

@@ -12,6 +12,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from pathlib import Path
 
+from analysis.audio import writing
 from analysis.checkpoints import Model, Sampling, load_model, write_json
 from analysis.datasets import Pair
 from analysis.experiments.evaluate import evaluate, expected_entry
@@ -56,7 +57,8 @@ def publish(
     measured = {name: expected_entry(evaluate(model, pairs, progress=progress), pairs) for name, pairs in sets.items()}
     write_json(folder / "expected.json", {"sets": measured})
     model = load_model(folder)
-    (folder / "README.md").write_text(card(model))
+    with writing(folder / "README.md") as temporary:
+        temporary.write_text(card(model))
     return model
 
 
