@@ -8,6 +8,8 @@ from html import escape
 
 from analysis.errors import ArgumentError, check
 from analysis.metrics.catalogue import METRICS
+from analysis.metrics.dnsmos import NAMES as OPINIONS
+from analysis.metrics.dnsmos import dnsmos
 from analysis.metrics.filtered import Filtered, filtered
 from analysis.metrics.pesq import pesq_nb_raw, pesq_wb
 from analysis.metrics.record import Value, as_signal, attempt, check_lengths, check_rate
@@ -88,6 +90,7 @@ def score(clean, noisy, enhanced, noise=None, sample_rate: int = 16000, metrics=
     noise = noisy - clean if noise is None else as_signal(noise, "noise")
     check_lengths(clean=clean, noise=noise)
     split = cache(lambda: attempt(lambda: filtered(clean, noisy, enhanced, noise)))
+    opinions = cache(lambda: attempt(lambda: dnsmos(enhanced)))
     pair = {"pesq": pesq_wb, "pesq_nb_raw": pesq_nb_raw, "stoi": stoi, "estoi": estoi, "si_sdr": si_sdr}
     triple = {"si_sir": si_sir, "si_sar": si_sar}
 
@@ -96,11 +99,14 @@ def score(clean, noisy, enhanced, noise=None, sample_rate: int = 16000, metrics=
             return pair[name](clean, enhanced)
         if name in triple:
             return triple[name](clean, enhanced, noise)
+        if name in OPINIONS:
+            found = opinions()
+            return found[name] if isinstance(found, dict) else found
         parts = split()
         return getattr(parts, name) if isinstance(parts, Filtered) else parts
 
     values = {name: attempt(partial(measure, name)) for name in names}
-    parts = None if set(names) <= {*pair, *triple} else split()
+    parts = None if set(names) <= {*pair, *triple, *OPINIONS} else split()
     return Score(values, parts if isinstance(parts, Filtered) else None)
 
 
