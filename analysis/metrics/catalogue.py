@@ -81,7 +81,11 @@ METRICS: dict[str, Metric] = {
         "MOS", "higher", "DNSMOS quality of the speech, about 1 to 5; no reference.", "Reddy et al. 2022", "DNSMOS SIG"
     ),
     "dnsmos_bak": Metric(
-        "MOS", "higher", "DNSMOS quality of the background, about 1 to 5; no reference.", "Reddy et al. 2022", "DNSMOS BAK"
+        "MOS",
+        "higher",
+        "DNSMOS quality of the background, about 1 to 5; no reference.",
+        "Reddy et al. 2022",
+        "DNSMOS BAK",
     ),
     "dnsmos_ovrl": Metric(
         "MOS", "higher", "DNSMOS quality of the whole, about 1 to 5; no reference.", "Reddy et al. 2022", "DNSMOS OVRL"

@@ -27,9 +27,9 @@ SHORTEST = 0.1  # seconds; less is no speech, however often it is repeated
 def dnsmos(estimate) -> dict[str, Value]:
     """The three DNSMOS opinions of one waveform (samples,), 16 kHz, no unit, about 1 to 5, higher is better.
 
-    ``dnsmos_sig``, ``dnsmos_bak``, ``dnsmos_ovrl``: quality of the speech, the background and the whole. A peak above 1 is scaled to 1, as the models know no louder signal. Silence, samples that
-    are not finite and clips below 0.1 s give NaN with a status. Source: Reddy, Gopal and
-    Cutler, ICASSP 2022.
+    ``dnsmos_sig``, ``dnsmos_bak``, ``dnsmos_ovrl``: quality of the speech, the background and the whole. A peak above
+    1 is scaled to 1, as the models know no louder signal. Silence, samples that are not finite and clips below 0.1 s
+    give NaN with a status. Source: Reddy, Gopal and Cutler, ICASSP 2022.
     """
     estimate = as_signal(estimate, "estimate", finite=False)
     if not np.isfinite(estimate).all():
