@@ -10,15 +10,23 @@ OTHERS := $(if $(filter file,$(origin PYTHON)),python3.11 python3.12 python3.13)
 RUN    := .venv/bin/python
 
 .DEFAULT_GOAL := help
-.PHONY: lab figures test doctor clean help FORCE
+.PHONY: lab app browser figures test doctor clean help FORCE
 
 lab: .venv/.ready ## open JupyterLab on notebooks/ (prints the address; works without a screen)
 	@set --; [ "$$(id -u)" != 0 ] || set -- --allow-root; \
 	[ "$$(uname)" = Darwin ] || [ -n "$${DISPLAY-}$${WAYLAND_DISPLAY-}$${BROWSER-}" ] || set -- "$$@" --no-browser; \
 	PATH="$$PWD/.venv/bin:$$PATH" exec $(RUN) -m jupyterlab notebooks "$$@" $(ARGS)
 
+app: .venv/.ready ## serve the explorers without code, for a classroom (http://localhost:8866)
+	@$(RUN) -c 'import voila' 2>/dev/null || sh -c "$$EXTRA" extra app
+	@PATH="$$PWD/.venv/bin:$$PATH" exec $(RUN) -m voila analysis/widgets/app.ipynb --no-browser $(ARGS)
+
+browser: .venv/.ready ## drive notebooks and app in a real Chromium; pictures go to results/screenshots
+	@$(RUN) -c 'import playwright, voila' 2>/dev/null || sh -c "$$EXTRA" extra browser
+	@$(RUN) -m pytest -m browser tests/browser $(ARGS)
+
 figures: .venv/.ready ## run the main job: sweep the variance scale, draw results/figures
-	@$(RUN) -m analysis figures variance $(ARGS)
+	@$(RUN) -m analysis figures variance --run $(ARGS)
 
 test: .venv/.ready ## run the tests (ARGS="-k name" picks some)
 	@$(RUN) -m pytest $(ARGS)
@@ -106,3 +114,13 @@ rm -f .venv/.unfinished
 echo "Set-up done."
 endef
 export SETUP
+
+# Installs an extra of pyproject.toml ($1) into the environment that is there.
+define EXTRA
+set -eu
+echo "Installing what '$$1' needs"
+if [ -n "$(UV)" ]; then "$(UV)" pip install --quiet --python $(RUN) -e ".[$$1]"
+else $(RUN) -m pip install -qq --disable-pip-version-check -e ".[$$1]"
+fi
+endef
+export EXTRA

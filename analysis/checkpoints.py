@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import asdict, dataclass, field
+import math
+from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 
 import numpy as np
@@ -18,8 +19,9 @@ import torch
 from analysis.audio import writing
 from analysis.denoisers import NetworkDenoiser
 from analysis.errors import ArgumentError, check
-from analysis.networks import CompactConfig, CompactUNet
+from analysis.networks import CompactConfig, CompactUNet, JointCompactUNet, JointNCSNpp, NCSNpp, NCSNppConfig
 from analysis.preconditioning import Preconditioning
+from analysis.sampling import SAMPLERS, Fusion
 from analysis.sde import OUVE, Process, make_process
 from analysis.signal import Transform
 
@@ -28,15 +30,32 @@ __all__ = ["FLAGSHIP", "Model", "Sampling", "ZOO", "list_models", "load_model", 
 ZOO = Path(__file__).parent / "zoo"
 FLAGSHIP = "flagship"
 FORMAT = 1
+#: Fields of :class:`Sampling` that only some samplers have.
+OPTIONS = ("s_churn", "spacing", "corrector_steps", "r")
+#: ``kind`` in ``config.json`` -> network and its configuration; without one it is the first.
+KINDS = {
+    "compact": (CompactUNet, CompactConfig),
+    "joint_compact": (JointCompactUNet, CompactConfig),
+    "ncsnpp": (NCSNpp, NCSNppConfig),
+    "joint_ncsnpp": (JointNCSNpp, NCSNppConfig),
+}
+#: What the importer says of a published checkpoint besides the settings that a model folder has.
+IMPORTED = ("layout", "weights", "t_eps", "assumed", "published")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Sampling:
-    """How to sample a model: solver, steps, reverse start, prior and fusion.
+    """How to sample a model: solver and its options, steps, reverse start, prior and fusion.
 
     ``prior``: ``"noisy"`` (mean y, the usual one) or ``"estimate"`` (mean at the start time from the model's own
     predictive estimate, one evaluation more). ``fusion``: weight in [0, 1] of that estimate in the output; 1
     returns it alone, in one evaluation. ``predictive_sigma``: noise level at which the estimate is asked for.
+
+    ``alpha``, ``beta``, ``fusion_form``, ``fuse_every``: fusion within the run, see :mod:`analysis.sampling.fusion`;
+    the defaults fuse nothing. ``s_churn``, ``spacing``, ``corrector_steps``, ``r``, ``t_eps``: of the samplers that
+    have them, checked when one runs; ``None`` is the sampler's default. ``padding``: frames are filled up with zeros
+    to what the network needs in each ``"call"``, or ``"once"``, so that the run goes on in the frames added as well
+    and they are noise to the network as all others (sp-uhh/sgmse: for the numbers of published checkpoints).
     """
 
     sampler: str = "pc"
@@ -45,15 +64,40 @@ class Sampling:
     prior: str = "noisy"
     fusion: float = 0.0
     predictive_sigma: float = 2.0
+    alpha: float = 1.0
+    beta: float = 1.0
+    fusion_form: str = "literal"
+    fuse_every: bool = False
+    s_churn: float | None = None
+    spacing: str | None = None
+    corrector_steps: int | None = None
+    r: float | None = None
+    t_eps: float | None = None
+    padding: str = "call"
 
     def __post_init__(self):
-        check(self.prior in ("noisy", "estimate"), "prior", self.prior, "'noisy' or 'estimate'")
-        numbers = (int, float, np.number)
-        number = isinstance(self.fusion, numbers) and not isinstance(self.fusion, bool)
+        named = isinstance(self.prior, str) and self.prior in ("noisy", "estimate")
+        check(named, "prior", self.prior, "'noisy' or 'estimate'")
+        number = isinstance(self.fusion, (int, float, np.number)) and not isinstance(self.fusion, bool)
         check(number and 0 <= self.fusion <= 1, "fusion", self.fusion, "a weight from 0 to 1")
-        number = isinstance(self.predictive_sigma, numbers) and not isinstance(self.predictive_sigma, bool)
-        fits = number and 0 < self.predictive_sigma < float("inf")
-        check(fits, "predictive_sigma", self.predictive_sigma, "a number greater than 0")
+        check(self.padding in ("call", "once"), "padding", self.padding, "'call' or 'once'")
+        if self.s_churn == math.inf:  # what it is by default, and JSON has no infinity
+            object.__setattr__(self, "s_churn", None)
+        self.fusing()  # refuses what is no fusion
+
+    def __repr__(self) -> str:
+        """The first six settings, and of the others those that were set."""
+        shown = [f.name for i, f in enumerate(fields(self)) if i < 6 or getattr(self, f.name) != f.default]
+        return f"Sampling({', '.join(f'{name}={getattr(self, name)!r}' for name in shown)})"
+
+    def fusing(self) -> Fusion:
+        """The fusion within the run."""
+        return Fusion(self.alpha, self.beta, self.fusion_form, self.fuse_every, self.predictive_sigma)
+
+    def options(self) -> dict:
+        """Options of this sampler that are set here; what is recommended for another sampler is left out."""
+        values = {name: getattr(self, name) for name in OPTIONS if name in SAMPLERS[self.sampler].defaults}
+        return {name: value for name, value in values.items() if value is not None}
 
 
 @dataclass(frozen=True)
@@ -88,6 +132,29 @@ class Model:
         """Number of trainable parameters."""
         return sum(p.numel() for p in self.network.parameters())
 
+    def save(self, folder, half: bool = False) -> Path:
+        """Write the model as a folder that :func:`load_model` reads, such as one of an imported checkpoint.
+
+        Without ``half`` the weights keep their precision and the loaded model gives the same outputs.
+        """
+        denoiser = self.denoiser
+        kind = type(denoiser).__name__
+        check(type(denoiser) is NetworkDenoiser, "model", f"{self.name}, a {kind}", "a model of one network")
+        return save_model(
+            folder,
+            self.network,
+            self.network.state_dict(),
+            denoiser.preconditioning,
+            denoiser.sigma_range,
+            self.sde,
+            denoiser.sde,
+            self.sampling,
+            self.settings.get("training") or {"imported": {key: self.settings[key] for key in IMPORTED}},
+            self.transform,
+            denoiser.bf16,
+            half,
+        )
+
 
 def list_models(folder=ZOO) -> list[str]:
     """Names of the shipped models, the flagship first."""
@@ -103,15 +170,19 @@ def load_model(name=None, device: str = "cpu") -> Model:
     folder = _find(name)
     config = _read_json(folder / "config.json", folder)
     check(config.get("format") == FORMAT, "model", f"{folder} (format {config.get('format')})", f"format {FORMAT}")
+    kind, kinds = config.get("kind", next(iter(KINDS))), ", ".join(KINDS)
+    known = isinstance(kind, str) and kind in KINDS
+    check(known, "model", f"{folder} (config.json: kind {kind!r})", f"a model folder of one of the kinds {kinds}")
     try:
-        network = CompactUNet(CompactConfig(**config["network"]))
+        network_class, config_class = KINDS[kind]
+        network = network_class(config_class(**config["network"]))
         process = make_process(**config["process"])
         preconditioning = Preconditioning(**config["preconditioning"])
         trained_with = make_process(**config["trained_with"]) if config.get("trained_with") else None
         digest = _load_weights(network, folder / "weights.safetensors")
         model = Model(
             config["name"],
-            NetworkDenoiser(network, preconditioning, trained_with, tuple(config["sigma_range"])),
+            NetworkDenoiser(network, preconditioning, trained_with, tuple(config["sigma_range"]), config.get("bf16")),
             process,
             Sampling(**config["sampling"]),
             Transform(**config["transform"]),
@@ -132,7 +203,7 @@ def load_model(name=None, device: str = "cpu") -> Model:
 
 def save_model(
     folder,
-    network: CompactUNet,
+    network: torch.nn.Module,
     weights: dict[str, torch.Tensor],
     preconditioning: Preconditioning,
     sigma_range: tuple[float, float],
@@ -140,21 +211,30 @@ def save_model(
     trained_with: Process | None = None,
     sampling: Sampling | None = None,
     training: dict | None = None,
+    transform: Transform | None = None,
+    bf16: bool | None = None,
+    half: bool = True,
 ) -> Path:
-    """Write a model folder from a network's configuration and (EMA) weights, in half precision.
+    """Write a model folder from a network (its class and configuration) and its (EMA) weights.
 
-    ``training`` is free-form and goes into ``config.json``: data, steps, seconds, seed, licence. Files are written
-    whole or not at all, the configuration last, so that a folder without it is no model yet.
+    ``half``: parameters in half precision; constants among the weights keep theirs. ``training`` is free-form and goes
+    into ``config.json``: data, steps, seconds, seed, licence. ``bf16``: see :class:`NetworkDenoiser`. Files are
+    written whole or not at all, the configuration last, so that a folder without it is no model yet.
     """
     from safetensors.torch import save_file
 
     folder = Path(folder)
-    half = {
-        name: (value.half() if value.is_floating_point() else value).contiguous().cpu()
-        for name, value in weights.items()
+    kind = next((name for name, (network_class, _) in KINDS.items() if type(network) is network_class), None)
+    check(
+        kind is not None, "network", f"a {type(network).__name__}", f"a network of one of the kinds {', '.join(KINDS)}"
+    )
+    halved = {name for name, value in network.named_parameters() if half and value.is_floating_point()}
+    stored = {
+        name: (value.half() if name in halved else value).contiguous().cpu().clone() for name, value in weights.items()
     }
     config = {
         "format": FORMAT,
+        "kind": kind,
         "name": folder.name,
         "network": asdict(network.config),
         "preconditioning": asdict(preconditioning),
@@ -162,11 +242,12 @@ def save_model(
         "process": (process or OUVE()).to_dict(),
         "trained_with": trained_with.to_dict() if trained_with else None,
         "sampling": asdict(sampling or Sampling()),
-        "transform": asdict(Transform()),
+        "transform": asdict(transform or Transform()),
+        "bf16": bf16,
         "training": training or {},
     }
     with writing(folder / "weights.safetensors") as temporary:
-        save_file(half, temporary)
+        save_file(stored, temporary)
     write_json(folder / "config.json", config)
     return folder
 

@@ -9,11 +9,15 @@ sampler or an objective needs from a model is the call ``denoiser(x, sigma, t, y
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
+
 import numpy as np
 import torch
 from torch import Tensor, nn
 
 from analysis.errors import ArgumentError, check
+from analysis.networks import Outputs
 from analysis.preconditioning import Coefficients, Preconditioning
 from analysis.sde import Process
 from analysis.signal import pad_frames
@@ -22,7 +26,12 @@ __all__ = ["Denoiser", "GaussianDenoiser", "NetworkDenoiser", "bf16_is_fast"]
 
 
 class Denoiser(nn.Module):
-    """Base class: counts its calls and checks shapes; subclasses define ``estimate``."""
+    """Base class: counts its calls and checks shapes; subclasses define ``estimate``.
+
+    ``has_predictive``: whether ``predict`` and ``both`` give an estimate of x0 from a decoder of its own.
+    """
+
+    has_predictive = False
 
     def __init__(self):
         super().__init__()
@@ -30,11 +39,15 @@ class Denoiser(nn.Module):
 
     def forward(self, x: Tensor, sigma: Tensor, t: Tensor, y: Tensor) -> Tensor:
         """D(x~; sigma, t, y), complex64 (batch, bins, frames)."""
+        self._count(x, sigma, t, y)
+        return self.estimate(x, sigma, t, y)
+
+    def _count(self, x: Tensor, sigma: Tensor, t: Tensor, y: Tensor) -> None:
+        """Refuse shapes that do not fit, or count one evaluation."""
         check(x.shape == y.shape, "x", f"shape {tuple(x.shape)}", f"the shape of y, {tuple(y.shape)}")
         for name, value in (("sigma", sigma), ("t", t)):
             check(value.shape == x.shape[:1], name, f"shape {tuple(value.shape)}", f"one per clip, ({x.shape[0]},)")
         self.calls += 1
-        return self.estimate(x, sigma, t, y)
 
     def estimate(self, x: Tensor, sigma: Tensor, t: Tensor, y: Tensor) -> Tensor:
         raise NotImplementedError(f"{type(self).__name__} must define estimate")
@@ -76,21 +89,49 @@ class NetworkDenoiser(Denoiser):
         shape = (-1, 1, 1)
         return self.preconditioning.coefficients(sigma.reshape(shape), t.reshape(shape), s.reshape(shape))
 
+    @property
+    def has_predictive(self) -> bool:
+        """Whether the network has a predictive decoder besides the generative one."""
+        return hasattr(self.network, "both")
+
     def estimate(self, x: Tensor, sigma: Tensor, t: Tensor, y: Tensor) -> Tensor:
+        x, c = self._condition(x, sigma, t)
+        return c.c_skip * x + c.c_out * self.raw(c.c_in * x + c.c_shift * y, y, c.c_noise.reshape(-1))
+
+    def both(self, x: Tensor, sigma: Tensor, t: Tensor, y: Tensor) -> Outputs:
+        """D and the predictive decoder's estimate of x0, complex64 (batch, bins, frames), from one evaluation."""
+        return self._outputs(x, sigma, t, y)
+
+    def predict(self, x: Tensor, sigma: Tensor, t: Tensor, y: Tensor) -> Tensor:
+        """The predictive decoder's estimate of x0 alone, complex64 (batch, bins, frames): one evaluation."""
+        return self._outputs(x, sigma, t, y, generative=False).predictive
+
+    def _outputs(self, x: Tensor, sigma: Tensor, t: Tensor, y: Tensor, generative: bool = True) -> Outputs:
+        name = type(self.network).__name__
+        check(self.has_predictive, "denoiser", f"one of a {name}", "one whose network has a predictive decoder")
+        self._count(x, sigma, t, y)
+        x, c = self._condition(x, sigma, t)
+        run = partial(self.network.both, generative=generative)
+        found = self._run(run, c.c_noise.reshape(-1), c.c_in * x + c.c_shift * y, y)
+        f, x_pred = (None if output is None else output[..., : x.shape[-1]] for output in found)
+        return Outputs(c.c_skip * x + c.c_out * f if generative else None, x_pred)
+
+    def _condition(self, x: Tensor, sigma: Tensor, t: Tensor) -> tuple[Tensor, Coefficients]:
+        """x~ scaled down to the largest sigma that the network knows, and the preconditioning there."""
         low, high = self.sigma_range
         scale = (high / sigma).clamp(max=1.0).reshape(-1, 1, 1) if high < float("inf") else 1.0
-        x, sigma = x * scale, sigma.clamp(low, high)
-        c = self.coefficients(sigma, t)
-        return c.c_skip * x + c.c_out * self.raw(c.c_in * x + c.c_shift * y, y, c.c_noise.reshape(-1))
+        return x * scale, self.coefficients(sigma.clamp(low, high), t)
 
     def raw(self, a: Tensor, y: Tensor, c_noise: Tensor) -> Tensor:
         """F(a, y; c_noise) of any number of frames: padded to the network's multiple and cut again."""
-        multiple = self.network.config.frame_multiple
-        (a, frames), (y, _) = pad_frames(a, multiple), pad_frames(y, multiple)
+        return self._run(self.network, c_noise, a, y)[..., : a.shape[-1]]
+
+    def _run(self, network: Callable, c_noise: Tensor, a: Tensor, y: Tensor, *more: Tensor):
+        """What the network gives, in the precision chosen, for spectrograms padded to its multiple of frames."""
+        a, y, *more = (pad_frames(part, self.network.config.frame_multiple)[0] for part in (a, y, *more))
         bf16 = bf16_is_fast(a.device) if self.bf16 is None else self.bf16
         with torch.autocast(a.device.type, torch.bfloat16, enabled=bf16):
-            f = self.network(a, y, c_noise)
-        return f[..., :frames]
+            return network(a, y, c_noise, *more)
 
 
 class GaussianDenoiser(Denoiser):

@@ -29,4 +29,5 @@ def check(condition: bool, argument: str, got: object, wanted: str) -> None:
 def _short(value: object, limit: int = 120) -> str:
     text = value if isinstance(value, str) and value and " " not in value else repr(value)
     text = " ".join(text.split())
-    return text if len(text) <= limit else text[: limit - 3] + "..."
+    # The middle goes: a path ends in the file's name, and what is wrong with it comes last.
+    return text if len(text) <= limit else text[: limit // 3] + "..." + text[limit // 3 + 3 - limit :]

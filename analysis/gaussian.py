@@ -25,8 +25,9 @@ import torch
 
 from analysis.denoisers import GaussianDenoiser
 from analysis.errors import check
+from analysis.sampling.fusion import Fusion, refined
 from analysis.sampling.grids import T_EPS
-from analysis.sampling.samplers import SAMPLERS, check_options
+from analysis.sampling.samplers import plan
 from analysis.sde import Process
 
 __all__ = ["Moments", "Part", "Split", "flow", "moments", "split", "wiener"]
@@ -76,29 +77,39 @@ def moments(
     prior="noisy",
     model: tuple | None = None,
     t_eps: float = T_EPS,
+    fusion: Fusion | None = None,
+    decoders: int = 1,
     **options,
 ) -> Moments:
     """Exact moments of the state of any sampler after every step, for x0 - y ~ CN(``mean``, ``variance``).
 
     ``prior``: ``"noisy"`` is CN(y, std^2), ``"marginal"`` the true CN(y + s mean, s^2 (variance + sigma^2)); a number
     or array p is CN(y + s p, std^2), the oracle prior at p = x0 - y. ``model``: mean and variance that the denoiser
-    believes in, if not the true ones. ``sampler``, ``steps``, ``start``, ``t_eps``, ``options``: as in
-    :func:`analysis.sampling.sample`. Arrays broadcast.
+    believes in, if not the true ones. ``sampler``, ``steps``, ``start``, ``t_eps``, ``fusion``, ``options``: as in
+    :func:`analysis.sampling.sample`; ``decoders``: 1, or 2 for the optimum of a two-decoder model, whose predictive
+    output is E[x0 | x_t, y] = y + D as well. The states are those after fusion. Arrays broadcast.
     """
-    check_options(sampler, options)
+    check(decoders in (1, 2), "decoders", decoders, "1 or 2")
+    method, grid = plan(sampler, process, steps, start, t_eps, **options)
+    fusion = fusion or Fusion()
     mean, variance = _checked("mean", mean), _checked("variance", variance, least=0.0)
     belief = (mean, variance) if model is None else _believed(model)
     centre, extra = _prior(prior, mean, variance)
-    method = SAMPLERS[sampler]
-    grid = method.grid(process, steps, start, t_eps, **options)
     shape = np.broadcast_shapes(*(np.shape(a) for a in (mean, variance, centre, *belief)))
-    draws = _Draws(2 + len(grid) * (1 + int(options.get("corrector_steps", 1))), shape)
+    draws = _Draws(3 + len(grid) * (2 + int(options.get("corrector_steps", 1))), shape)
     world = _World(process, *belief)
+    if fusion.active and decoders == 1:
+        noise = draws.constant(np.zeros_like(belief[0])) + fusion.predictive_sigma * draws()
+        world.guess(noise, fusion.predictive_sigma)
     first = float(grid.t[0])
     s, sigma = float(process.mean_weight(first)), float(process.sigma(first))
     begin = s * (draws.constant(centre) + np.sqrt(sigma**2 + extra) * draws())
     means, variances = [begin[0]], [_variance(begin)]
-    for x in method.run(world, process, grid, begin, 0.0, draws.between, **options):
+
+    def finish(index, x):
+        return fusion.apply(index, x, world.predicted, process, grid.nodes, 0.0, draws)
+
+    for x in refined(method.run(world, process, grid, begin, 0.0, draws.between, **options), finish):
         means.append(x[0])
         variances.append(_variance(x))
     return Moments(grid.nodes, np.array(means), np.array(variances), world.calls)
@@ -158,18 +169,29 @@ def wiener(clean, noisy) -> GaussianDenoiser:
 
 
 class _World:
-    """The affine denoiser as solvers see it, on coefficients (rows, ...): row 0 the mean, the others of the draws."""
+    """The affine denoiser as solvers see it, on coefficients (rows, ...): row 0 the mean, the others of the draws.
+
+    ``predicted`` is the predictive output less y: of the step evaluated last, or what :meth:`guess` found.
+    """
 
     def __init__(self, process: Process, mean, variance):
         self.process, self.mean, self.variance, self.calls = process, mean, variance, 0
+        self.predicted, self.guessed = None, False
+
+    def guess(self, u: np.ndarray, sigma: float) -> None:
+        """Ask once at x~ = ``u`` of noise level ``sigma``, and keep that as the predictive output of all steps."""
+        self.predicted, self.guessed = self._ask(u, sigma**2), True
 
     def denoise(self, u: np.ndarray, t: float, index: int, second: bool) -> np.ndarray:
-        return self._ask(u, float(self.process.sigma(t)) ** 2)
+        d = self._ask(u, float(self.process.sigma(t)) ** 2)
+        if not second and not self.guessed:
+            self.predicted = d
+        return d
 
     def score(self, x: np.ndarray, t: float, index: int, second: bool) -> np.ndarray:
         s, square = float(self.process.mean_weight(t)), float(self.process.sigma(t)) ** 2
         u = x / s
-        return (self._ask(u, square) - u) / (s * square)
+        return (self.denoise(u, t, index, second) - u) / (s * square)
 
     def _ask(self, u, square):
         self.calls += 1

@@ -1,62 +1,183 @@
-"""A training run from a corpus on disk to a model folder: split, load, train with a progress bar, export."""
+"""Training runs from a corpus on disk to model folders: split, load, train with a progress bar, export.
+
+out/NAME/split.json   the files of training, validation and test, fixed at the first start
+out/NAME/log.csv      see :mod:`analysis.logs`
+out/NAME/state.pt     what a run continues from
+out/NAME/model        the model folder, written at the end
+"""
 
 from __future__ import annotations
 
-from dataclasses import asdict
+import hashlib
+import json
+from collections.abc import Sequence
 from pathlib import Path
 
-from analysis.checkpoints import save_model, write_json
+from analysis.checkpoints import Model, Sampling, load_model, save_model, write_json
 from analysis.datasets import split_corpus
-from analysis.errors import check
-from analysis.preconditioning import SETS
-from analysis.training import Recipe, Trainer, load_corpus, train
+from analysis.denoisers import bf16_is_fast
+from analysis.errors import ArgumentError, check
+from analysis.experiments.recommend import validation_pairs
+from analysis.recipes import find_recipe
+from analysis.training import ALONE, Ranks, Recipe, Trainer, Validation, join, load_corpus, train
 
-__all__ = ["export", "train_and_export"]
+__all__ = ["check_device", "export", "load_split", "parents_first", "train_and_export", "train_recipes"]
 
 
-def train_and_export(recipe: Recipe, data, out, device: str = "cpu", threads: int | None = None) -> Path:
+def train_recipes(
+    names: Sequence[str],
+    data,
+    out,
+    steps: int | None = None,
+    minutes: float | None = None,
+    device: str = "cpu",
+    threads: int | None = None,
+) -> list[Path]:
+    """Train recipes one after the other, parents first, each in ``out/NAME``; returns the model folders.
+
+    ``steps``, ``minutes``: length of each, instead of the recipe's own (:meth:`analysis.recipes.Recipe.lasting`). A
+    recipe's parent is ``out/PARENT/model`` where that is there or among ``names``, else the shipped model of that name.
+    Under ``torchrun`` all processes train one model together. Raises :class:`ArgumentError` for an unknown recipe or a
+    parent that is nowhere.
+    """
+    out, ranks = Path(out), join(check_device(device))
+    chosen = [find_recipe(name) for name in parents_first(names)]
+    chosen = chosen if steps is None else [recipe.lasting(steps) for recipe in chosen]
+    for parent in {recipe.parent for recipe in chosen} - {None, *names}:
+        _find_parent(parent, out)
+    return [train_and_export(recipe, data, out / recipe.name, device, threads, minutes, ranks) for recipe in chosen]
+
+
+def parents_first(names: Sequence[str]) -> list[str]:
+    """Names of recipes, each once, such that a parent comes before its children; otherwise in the order given."""
+
+    def generation(name: str) -> int:
+        parent = find_recipe(name).parent
+        return 1 + generation(parent) if parent else 0
+
+    return sorted(dict.fromkeys(names), key=generation)
+
+
+def train_and_export(
+    recipe: Recipe,
+    data,
+    out,
+    device: str = "cpu",
+    threads: int | None = None,
+    minutes: float | None = None,
+    ranks: Ranks = ALONE,
+) -> Path:
     """Train ``recipe`` on the training part of the corpus ``data`` in folder ``out``; returns the model folder.
 
-    The split is written to ``out/split.json`` at the first start and read from there afterwards, so that a corpus that
-    grows does not move files between training and test.
+    ``data``: a folder laid out as :func:`analysis.datasets.split_corpus` wants it. ``minutes``: length of the run,
+    instead of the recipe's steps. The parent is looked for in ``out/../PARENT/model`` and among the shipped models.
     """
-    import json
-
     import torch
     from tqdm.auto import tqdm
 
     if threads:
         torch.set_num_threads(threads)
-    check(device == "cpu" or torch.cuda.is_available(), "device", device, "cpu (no GPU was found)")
+    check_device(device)
     data, out = Path(data), Path(out)
-    listed = out / "split.json"
-    if not listed.exists():
-        split = split_corpus(data)
-        write_json(listed, {name: list(value) for name, value in vars(split).items() if name != "root"})
-    split = json.loads(listed.read_text())
+    device = ranks.device if ranks.size > 1 else device
+    split = load_split(data, out, ranks)
     corpus = load_corpus([data / p for p in split["train_speech"]], [data / p for p in split["train_noise"]])
-    with tqdm(total=recipe.steps, unit="step", desc=recipe.name) as bar:
+    parent = _find_parent(recipe.parent, out.parent) if recipe.parent else None
+    validate = Validation(validation_pairs(data, split=split), recipe, device) if split["valid_speech"] else None
+    total, unit = (recipe.steps, "step") if minutes is None else (round(60 * minutes), "s")
+    with tqdm(total=total, unit=unit, desc=recipe.name, disable=not ranks.first) as bar:
 
         def progress(trainer: Trainer, loss: float) -> None:
-            bar.update(trainer.step - bar.n)
-            bar.set_postfix_str(f"loss {loss:.4f}")
+            done = trainer.step if minutes is None else min(total, int(trainer.seconds))
+            bar.initial = bar.initial or done  # a resumed run's speed is its own
+            bar.update(done - bar.n)
+            bar.set_postfix_str(f"loss {loss:.4f}" + ("" if minutes is None else f", step {trainer.step}"))
 
-        trainer = train(recipe, corpus, out, device, progress=progress)
+        trainer = train(
+            recipe,
+            corpus,
+            out,
+            device,
+            progress=progress,
+            initial=parent.network.state_dict() if parent else None,
+            minutes=minutes,
+            validate=validate,
+            ranks=ranks,
+        )
     about = {"files": corpus.files, "speech_seconds": round(corpus.speech.numel() / 16000)}
-    about["noise_seconds"] = round(corpus.noise.numel() / 16000)
-    return export(trainer, out / "model", about)
+    about |= {"noise_seconds": round(corpus.noise.numel() / 16000), "split": _digest(split)}
+    about |= {"device": torch.device(device).type, "threads": torch.get_num_threads(), "processes": ranks.size}
+    about["bf16"] = bf16_is_fast(torch.device(device))
+    if minutes is not None:
+        about["minutes"] = minutes
+    if parent:
+        about["parent"] = {"name": recipe.parent, "digest": parent.digest}
+    if ranks.first:
+        export(trainer, out / "model", about)
+    ranks.wait()
+    return out / "model"
+
+
+def load_split(data, out, ranks: Ranks = ALONE) -> dict[str, list[str]]:
+    """The file lists of a run, as :class:`analysis.datasets.Split` names them, relative to ``data``.
+
+    They are written to ``out/split.json`` at the first start and read from there afterwards, so that a corpus that
+    grows moves no file between training, validation and test.
+    """
+    listed = Path(out) / "split.json"
+    if ranks.first and not listed.exists():
+        split = split_corpus(data)
+        write_json(listed, {name: list(value) for name, value in vars(split).items() if name != "root"})
+    ranks.wait()
+    return json.loads(listed.read_text())
 
 
 def export(trainer: Trainer, folder, about: dict | None = None, **settings) -> Path:
-    """Write a trainer's EMA weights as a model folder, with the recipe, steps and seconds in its configuration."""
-    recipe = trainer.recipe
-    training = {"recipe": asdict(recipe), "steps": trainer.step, "seconds": round(trainer.seconds), **(about or {})}
+    """Write a trainer's EMA weights as a model folder, with the recipe, steps and seconds in its configuration.
+
+    A folder that holds this very training already stays as it is, with whatever was measured since.
+    """
+    recipe, config = trainer.recipe, Path(folder) / "config.json"
+    if config.exists() and json.loads(config.read_text()).get("training", {}).get("steps") == trainer.step:
+        return Path(folder)
+    training = {"recipe": recipe.to_dict(), "steps": trainer.step, "seconds": round(trainer.seconds), **(about or {})}
+    if recipe.objective == "predictive":
+        settings = {"sampling": Sampling(fusion=1.0), **settings}
     return save_model(
         folder,
         trainer.network,
         trainer.ema,
-        SETS[recipe.preconditioning],
-        (recipe.sigma_min, recipe.sigma_max),
+        recipe.preconditioning,
+        recipe.sigma_range,
+        process=recipe.process,
+        trained_with=recipe.process if recipe.preconditioning.needs_time else None,
         training=training,
         **settings,
     )
+
+
+def check_device(device: str) -> str:
+    """The device, if it is there; raises :class:`ArgumentError` otherwise."""
+    import torch
+
+    wanted = "cpu or cuda" if torch.cuda.is_available() else "cpu (no GPU was found)"
+    known = device == "cpu" or (device.startswith("cuda") and torch.cuda.is_available())
+    check(known, "device", device, wanted)
+    return device
+
+
+def _find_parent(name: str, out: Path) -> Model:
+    """The trained parent: in ``out/NAME/model``, or shipped."""
+    trained = out / name / "model"
+    try:
+        return load_model(trained if (trained / "config.json").is_file() else name)
+    except ArgumentError as error:
+        if error.argument == "model" and not (trained / "config.json").is_file():
+            wanted = f"a trained model: train {name} first into {out}, or together with its children"
+            raise ArgumentError("parent", name, wanted) from None
+        raise
+
+
+def _digest(split: dict) -> str:
+    """SHA-256 of the file lists, short: equal for models that learned from the same files."""
+    return hashlib.sha256(json.dumps(split, sort_keys=True).encode()).hexdigest()[:16]

@@ -31,23 +31,27 @@ class Transform:
     """Short-time Fourier transform (periodic Hann, centred) with amplitude compression, and its inverse.
 
     The defaults are those of SGMSE+ and all four papers at 16 kHz; ``alpha=1, beta=1`` gives the plain STFT.
+    ``nyquist=False`` leaves the last frequency, half the sample rate, out of spectrograms (as the code of the
+    design-space paper does); the way back puts zeros there.
     """
 
     n_fft: int = 510
     hop: int = 128
     alpha: float = 0.5
     beta: float = 0.15
+    nyquist: bool = True
 
     def __post_init__(self):
         check(self.n_fft >= 4, "n_fft", self.n_fft, "a window of at least 4 samples")
         check(1 <= self.hop <= self.n_fft // 2, "hop", self.hop, f"1 to n_fft/2 = {self.n_fft // 2}")
         check(0 < self.alpha <= 1, "alpha", self.alpha, "0 < alpha <= 1")
         check(self.beta > 0, "beta", self.beta, "beta > 0")
+        check(isinstance(self.nyquist, bool), "nyquist", self.nyquist, "True or False")
 
     @property
     def bins(self) -> int:
-        """Number of frequency bins, n_fft // 2 + 1."""
-        return self.n_fft // 2 + 1
+        """Number of frequency bins of a spectrogram, n_fft // 2 + 1; one less without the last frequency."""
+        return self.n_fft // 2 + self.nyquist
 
     def _window(self, x: Tensor) -> Tensor:
         return torch.hann_window(self.n_fft, device=x.device, dtype=x.real.dtype)
@@ -78,10 +82,12 @@ class Transform:
 
     def spectrogram(self, x: Tensor) -> Tensor:
         """Waveform (..., samples) -> compressed complex spectrogram (..., bins, frames)."""
-        return self.compress(self.stft(x))
+        return self.compress(self.stft(x))[..., : self.bins, :]
 
     def waveform(self, c: Tensor, length: int) -> Tensor:
         """Compressed complex spectrogram (..., bins, frames) -> waveform (..., length)."""
+        if not self.nyquist:
+            c = torch.cat((c, torch.zeros_like(c[..., :1, :])), dim=-2)
         return self.istft(self.expand(c), length)
 
 

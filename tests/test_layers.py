@@ -17,6 +17,7 @@ LAYERS = {
     "signal": 0,
     "sde": 1,
     "metrics": 1,
+    "logs": 1,  # what a training run wrote, without torch
     "datasets": 1,
     "preconditioning": 2,
     "networks": 2,
@@ -29,13 +30,18 @@ LAYERS = {
     "training": 5,
     "checkpoints": 5,
     "enhancement": 5,
+    "job": 5,  # one setting of a model, for enhancement
     "importers": 5,
     "experiments": 6,
+    "batch_enhance": 6,  # files on disk, enhancement and metrics joined
     "runs": 6,  # corpus, training and checkpoint joined to one run
+    "bench_training": 6,  # where a step's time goes
     "plotting": 7,
     "widgets": 8,
     "figures": 8,  # experiments and plotting joined to one command
     "cli": 9,
+    "bench": 8,  # speed of networks and samplers
+    "verbs": 9,
     "doctor": 9,
     "__main__": 9,
     "__init__": 10,
@@ -44,15 +50,19 @@ LAYERS = {
 WITHIN = {
     "audio": {"errors"},
     "signal": {"errors", "audio"},
-    "cli": {"doctor"},
+    "cli": {"doctor", "verbs"},
     "__main__": {"cli", "doctor"},
-    "enhancement": {"checkpoints"},  # it takes a Model
+    "enhancement": {"checkpoints", "job"},  # it takes a Model
+    "job": {"checkpoints"},
     "importers": {"checkpoints"},  # it makes one
+    "widgets": {"figures"},  # a notebook shows what the command draws
+    "runs": {"experiments"},  # the validation mixtures
 }
 FORBIDDEN = {
     ("metrics", "torch"): "metrics compare waveforms and know no models: numpy and scipy only",
     ("datasets", "torch"): "datasets give waveforms and know no models: numpy only",
     ("plotting", "torch"): "plots take arrays and tables",
+    ("logs", "torch"): "what a run wrote is read without it",
     ("sampling", "analysis.networks"): "a sampler knows an SDE, a time grid and a denoiser, whatever is inside it",
 }
 FREE = {"analysis.__version__"}

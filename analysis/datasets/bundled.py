@@ -1,4 +1,4 @@
-"""The bundled clips, and one door to pairs from anywhere.
+"""The bundled clips.
 
 Conventions: 16 kHz, mono, 16-bit FLAC in ``clips/clean`` and ``clips/noisy``; noisy - clean is exact, because the
 clips were added up in 16-bit integers. ``clips.json`` says of each clip who speaks (synthesised), the text, the
@@ -9,15 +9,14 @@ from __future__ import annotations
 
 import functools
 import json
-import os
 from collections.abc import Sequence
 from pathlib import Path
 
 from analysis.audio import read_audio
-from analysis.datasets.pairs import LazyPairs, Pair, load_folder
-from analysis.errors import ArgumentError, check
+from analysis.datasets.pairs import LazyPairs, Pair
+from analysis.errors import check
 
-__all__ = ["BundledPairs", "demo_pairs", "load_pair", "load_pairs", "manifest"]
+__all__ = ["BundledPairs", "demo_pairs", "load_pair", "manifest"]
 
 CLIPS_DIR = Path(__file__).parent / "clips"
 
@@ -59,32 +58,3 @@ class BundledPairs(LazyPairs):
     def load(self, item) -> Pair:
         """Read the bundled pair of that name."""
         return load_pair(item)
-
-
-def load_pairs(source="demo") -> Sequence[Pair]:
-    """Pairs from wherever they are, as a sequence with a length.
-
-    ``source``: ``"demo"`` for all bundled pairs, the name of one, a list of such names, a folder with ``clean/``
-    and ``noisy/`` in it (:func:`load_folder`), one :class:`Pair`, a list of pairs, or a lazy sequence such as
-    :class:`Mixtures`. Folders and bundled pairs are read when a pair is asked for. Raises
-    :class:`ArgumentError` for anything else, an empty list included.
-    """
-    if isinstance(source, LazyPairs):
-        return source
-    if isinstance(source, Pair):
-        return (source,)
-    if isinstance(source, str) and source in ("demo", *demo_pairs()):
-        return BundledPairs(None if source == "demo" else [source])
-    wanted = f"'demo', one of {demo_pairs()[0]} to {demo_pairs()[-1]}, a folder with clean/ and noisy/ in it, or pairs"
-    if isinstance(source, (str, os.PathLike)):
-        check(Path(source).is_dir(), "source", str(source), wanted)
-        return load_folder(source)
-    try:
-        parts = tuple(source)
-    except TypeError:
-        raise ArgumentError("source", source, wanted) from None
-    check(len(parts) > 0, "source", source, wanted)
-    if all(isinstance(part, Pair) for part in parts):
-        return parts
-    check(all(isinstance(part, str) for part in parts), "source", source, wanted)
-    return BundledPairs(parts)

@@ -10,17 +10,28 @@ Sequences of pairs are lazy: they hold file names, and a pair is read when it is
 from __future__ import annotations
 
 import copy
-from collections.abc import Sequence
+import os
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 
 import numpy as np
 
-from analysis.audio import SAMPLE_RATE, as_mono, read_audio
+from analysis.audio import SAMPLE_RATE, about_audio, as_mono, read_audio
 from analysis.errors import ArgumentError, check
 
-__all__ = ["AUDIO_ENDINGS", "FolderPairs", "LazyPairs", "Pair", "load_folder", "power_ratio_db"]
+__all__ = [
+    "AUDIO_ENDINGS",
+    "FilePairs",
+    "FolderPairs",
+    "LazyPairs",
+    "Pair",
+    "load_folder",
+    "power_ratio_db",
+    "read_pair",
+    "sound_files",
+]
 
 #: Endings that count as sound, in lower case; other files in a folder of pairs are passed over.
 AUDIO_ENDINGS = (".wav", ".flac", ".ogg", ".oga", ".opus", ".mp3", ".aif", ".aiff", ".aifc", ".au", ".caf", ".w64")
@@ -114,35 +125,43 @@ class LazyPairs(Sequence):
         return f"{type(self).__name__}({len(self)} pairs: {shown})"
 
 
-class FolderPairs(LazyPairs):
-    """The pairs of two folders of sound files with equal names, read one by one; see :func:`load_folder`."""
+class FilePairs(LazyPairs):
+    """Pairs of sound files, read one by one; ``items`` are (name, clean file, noisy file)."""
 
-    def __init__(self, clean_dir: Path, noisy_dir: Path, items: tuple):
-        self.clean_dir, self.noisy_dir, self.items = clean_dir, noisy_dir, items
+    def __init__(self, items: tuple[tuple[str, Path, Path], ...]):
+        self.items = items
 
     @property
     def names(self) -> tuple[str, ...]:
-        """Path below the folders, without the ending and with forward slashes."""
+        """The names of the pairs; for folders, the path below them without the ending and with forward slashes."""
         return tuple(name for name, _, _ in self.items)
 
     def load(self, item) -> Pair:
-        """Read one pair, mixed down to mono and resampled to 16 kHz.
+        """Read one pair; see :func:`read_pair`."""
+        return read_pair(*item)
 
-        Raises :class:`ArgumentError`, naming the file, for what is not audio or holds NaN, and for files of
-        unequal length. (Files of different rates may differ by the one sample of rounding; it is cut off.)
-        """
-        import soundfile
 
-        name, *files = item
-        clean, noisy = (
-            read_audio(path, argument=part)[0] for part, path in zip(("clean", "noisy"), files, strict=True)
-        )
-        if abs(clean.size - noisy.size) == 1 and len({soundfile.info(path).samplerate for path in files}) == 2:
-            clean, noisy = clean[: noisy.size], noisy[: clean.size]
-        if clean.size != noisy.size:
-            got = f"{files[1]} with {noisy.size} samples"
-            raise ArgumentError("noisy", got, f"the {clean.size} samples (at 16 kHz) of {files[0]}")
-        return Pair(name, clean, noisy, metadata={"source": str(files[1])})
+class FolderPairs(FilePairs):
+    """The pairs of two folders of sound files with equal names; see :func:`load_folder`."""
+
+    def __init__(self, clean_dir: Path, noisy_dir: Path, items: tuple):
+        super().__init__(items)
+        self.clean_dir, self.noisy_dir = clean_dir, noisy_dir
+
+
+def read_pair(name: str, clean, noisy) -> Pair:
+    """Read the pair of two sound files, mixed down to mono and resampled to 16 kHz.
+
+    Raises :class:`ArgumentError`, naming the file, for what is not audio or holds NaN, and for files of unequal length.
+    (Files of different rates may differ by the one sample of rounding; it is cut off.)
+    """
+    files = {"clean": clean, "noisy": noisy}
+    x, y = (read_audio(path, argument=part)[0] for part, path in files.items())
+    if abs(x.size - y.size) == 1 and len({about_audio(path)[1] for path in files.values()}) == 2:
+        x, y = x[: y.size], y[: x.size]
+    if x.size != y.size:
+        raise ArgumentError("noisy", f"{noisy} with {y.size} samples", f"the {x.size} samples (at 16 kHz) of {clean}")
+    return Pair(name, x, y, metadata={"source": str(noisy)})
 
 
 def load_folder(folder=None, *, clean_dir=None, noisy_dir=None) -> FolderPairs:
@@ -171,13 +190,26 @@ def load_folder(folder=None, *, clean_dir=None, noisy_dir=None) -> FolderPairs:
     return FolderPairs(Path(clean_dir), Path(noisy_dir), tuple((name, clean[name], noisy[name]) for name in clean))
 
 
+def sound_files(folder) -> Iterator[Path]:
+    """The sound files below a folder, links followed, hidden files and folders passed over, in the order of names."""
+    above: dict[str, tuple[str, ...]] = {}
+    for top, folders, names in os.walk(folder, followlinks=True):
+        place, outer = os.path.realpath(top), above.pop(top, ())
+        if place in outer:  # a link to a folder above, which would lead round in circles
+            folders.clear()
+            continue
+        folders[:] = sorted(name for name in folders if not name.startswith("."))
+        above |= {os.path.join(top, name): (*outer, place) for name in folders}
+        for name in sorted(names):
+            path = Path(top, name)
+            if not name.startswith(".") and path.suffix.lower() in AUDIO_ENDINGS:
+                yield path
+
+
 def _sound_files(folder: Path, argument: str) -> dict[str, Path]:
     files: dict[str, Path] = {}
-    for path in sorted(folder.rglob("*")):
-        inner = path.relative_to(folder)
-        if path.suffix.lower() not in AUDIO_ENDINGS or any(part.startswith(".") for part in inner.parts):
-            continue
-        name = inner.with_suffix("").as_posix()
+    for path in sorted(sound_files(folder)):
+        name = path.relative_to(folder).with_suffix("").as_posix()
         wanted = f"one file of that name; {files.get(name)} is there too"
         check(name not in files, argument, str(path), wanted)
         files[name] = path

@@ -6,8 +6,12 @@
 =====================  ==============================================================================================
 :mod:`.config`         :class:`Cell`, :class:`Grid`: frozen, validated, to and from JSON
 :mod:`.identity`       what decides a result, and the hash that names it
+:mod:`.named`          grids by name (a paper, a part of one) and from JSON files
 :mod:`.store`          :class:`Store`: one file per finished cell; Parquet
 :mod:`.runner`         :func:`ablate`, :func:`baseline`: grid to table, resumable at any moment
+:mod:`.pool`           where cells run: here, in processes, on a Dask cluster, in batches on a GPU
+:mod:`.network`        what the network makes of clips; :mod:`.work`: one cell, from waveform to stored scores
+:mod:`.shipped`        results that ship: read, published with provenance, held against fresh rows
 :mod:`.statistics`     :func:`mean_interval`, :func:`paired_difference`, :func:`spearman`: numpy and scipy only
 :mod:`.summary`        :func:`summarise`: means with intervals for each setting
 :mod:`.papers`         one module per paper: its sweep, its summary, its claims

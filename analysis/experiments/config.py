@@ -1,33 +1,49 @@
 """What is run: one cell, and grids of cells.
 
-A *cell* is one setting of every axis (model, process, variance scale, sampler, steps, start, prior, fusion, seed) on
-one clip. ``None`` stands for the model's own recommendation and is filled in before anything is run or named, so that
-a cell means the same whether the recommendation was written out or not. Nothing here imports torch: finished cells
-can be named and read back without it.
+A *cell* is one setting of every axis (model, process, variance scale, sampler and its options, steps, start, prior,
+fusion, seed) on one clip. ``None`` stands for the model's own recommendation and is filled in before anything is run
+or named, so that a cell means the same whether the recommendation was written out or not. Nothing here imports torch:
+finished cells can be named and read back without it.
 """
 
 from __future__ import annotations
 
 import math
 import os
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, fields, replace
 from itertools import product
+from typing import NamedTuple
 
 import numpy as np
 
 from analysis.errors import ArgumentError, check
 from analysis.sde import Process, make_process
 
-__all__ = ["Cell", "Grid", "PRIORS", "SAMPLERS", "label"]
+__all__ = ["Cell", "Grid", "OPTIONS", "PRIORS", "SAMPLERS", "label"]
 
 #: Of :mod:`analysis.checkpoints` and :mod:`analysis.sampling`, repeated because those import torch; a test compares.
 FLAGSHIP = "flagship"
-TWICE = ("pc", "pc_edm", "heun", "ode_heun")  # two evaluations a step
-SAMPLERS = ("em", "pc", "pc_edm", "heun", "ode_euler", "ode_heun", "dpm2m", "dpm2m_sde")
 T_EPS = 0.03
+_CORRECTOR, _SPACING = {"corrector_steps": 1, "r": 0.5}, {"spacing": "edm"}
+#: sampler -> those of its options that are axes, with their defaults; every sampler has ``t_eps`` besides.
+OPTIONS = {
+    "em": {},
+    "pc": _CORRECTOR,
+    "pc_edm": _CORRECTOR,
+    "heun": {"s_churn": math.inf},
+    "ode_euler": _SPACING,
+    "ode_heun": _SPACING,
+    "dpm2m": _SPACING,
+    "dpm2m_sde": _SPACING,
+}
+SAMPLERS = tuple(OPTIONS)
+_OPTIONAL = ("s_churn", "spacing", "corrector_steps", "r")
+#: What a model that recommends nothing else is sampled with, beside :data:`OPTIONS`.
+DEFAULTS = {"t_eps": T_EPS, "alpha": 1.0, "beta": 1.0, "fusion_form": "literal", "fuse_every": False}
 #: ``"oracle"`` is the true x0 as the prior's mean: how much of the damage is prior mismatch.
 PRIORS = ("noisy", "estimate", "oracle")
+FORMS = ("literal", "consistent")
 
 
 def _whole(value) -> bool:
@@ -39,15 +55,42 @@ def _number(value) -> bool:
     return real and math.isfinite(value)
 
 
-#: axis -> (whether a value is allowed, what is wanted, type it is kept as)
+class _Rule(NamedTuple):
+    """Whether a value is allowed on an axis, what is wanted, and the type it is kept as."""
+
+    allowed: Callable[[object], bool]
+    wanted: str
+    kind: type
+
+    def checked(self, name: str, value):
+        check(self.allowed(value), name, value, self.wanted)
+        return self.kind(value)
+
+
+def _one_of(names: Iterable[str]) -> _Rule:
+    return _Rule(lambda v: isinstance(v, str) and v in names, f"one of {', '.join(names)}", str)
+
+
+_POSITIVE = _Rule(lambda v: _number(v) and v > 0, "a number greater than 0", float)
+_WEIGHT = _Rule(lambda v: _number(v) and 0 <= v <= 1, "a weight from 0 to 1", float)
+_COUNT = _Rule(lambda v: _whole(v) and v >= 0, "a whole number of at least 0", int)
 _RULES = {
-    "variance_scale": (lambda v: _number(v) and v > 0, "a number greater than 0", float),
-    "sampler": (lambda v: isinstance(v, str) and v in SAMPLERS, f"one of {', '.join(SAMPLERS)}", str),
-    "steps": (lambda v: _whole(v) and v >= 1, "a whole number of at least 1", int),
-    "start": (lambda v: _number(v) and T_EPS < v <= 1, f"a time above t_eps = {T_EPS} and up to 1", float),
-    "prior": (lambda v: isinstance(v, str) and v in PRIORS, f"one of {', '.join(PRIORS)}", str),
-    "fusion": (lambda v: _number(v) and 0 <= v <= 1, "a weight from 0 to 1", float),
-    "seed": (lambda v: _whole(v) and v >= 0, "a whole number of at least 0", int),
+    "variance_scale": _POSITIVE,
+    "sampler": _one_of(SAMPLERS),
+    "steps": _Rule(lambda v: _whole(v) and v >= 1, "a whole number of at least 1", int),
+    "start": _Rule(lambda v: _number(v) and T_EPS < v <= 1, f"a time above t_eps = {T_EPS} and up to 1", float),
+    "prior": _one_of(PRIORS),
+    "fusion": _WEIGHT,
+    "s_churn": _Rule(lambda v: v == "inf" or v == math.inf or (_number(v) and v >= 0), "a number >= 0, or inf", float),
+    "spacing": _one_of(("edm", "time")),
+    "corrector_steps": _COUNT,
+    "r": _Rule(lambda v: _number(v) and v >= 0, "a number of at least 0", float),
+    "t_eps": _Rule(lambda v: _number(v) and 0 < v < 1, "a time between 0 and 1", float),
+    "alpha": _WEIGHT,
+    "beta": _WEIGHT,
+    "fusion_form": _one_of(FORMS),
+    "fuse_every": _Rule(lambda v: isinstance(v, (bool, np.bool_)), "True or False", bool),
+    "seed": _COUNT,
 }
 
 
@@ -63,9 +106,7 @@ def _checked(name: str, value):
         if isinstance(value, Mapping):
             return make_process(**value)
         return value if isinstance(value, Process) else make_process(value)
-    allowed, wanted, kind = _RULES[name]
-    check(allowed(value), name, value, wanted)
-    return kind(value)
+    return _RULES[name].checked(name, value)
 
 
 @dataclass(frozen=True)
@@ -73,8 +114,12 @@ class Cell:
     """One setting, and the name of the clip it is run on; ``None`` means the model's recommendation.
 
     ``model``: shipped name or folder. ``sde``: a process, or its name; ``variance_scale`` > 0 replaces its own.
-    ``sampler``, ``steps`` >= 1, ``start`` in (0.03, 1], ``fusion`` in [0, 1]: see :func:`analysis.enhancement.enhance`;
-    ``prior``: "noisy", "estimate" or "oracle" (the clean clip). Raises :class:`ArgumentError` naming the field.
+    ``sampler``, ``steps`` >= 1, ``start`` in (0.03, 1], ``fusion`` in [0, 1]: see
+    :func:`analysis.enhancement.enhance`; ``prior``: "noisy", "estimate" or "oracle" (the clean clip). ``alpha``,
+    ``beta`` in [0, 1], ``fusion_form`` ("literal", "consistent"), ``fuse_every``: fusion of the predictive estimate
+    into the states, see :class:`analysis.checkpoints.Sampling`. ``s_churn`` >= 0 or inf, ``spacing`` ("edm", "time"),
+    ``corrector_steps`` >= 0, ``r`` >= 0: for the samplers that :data:`OPTIONS` says; ``t_eps`` in (0, 1), below
+    ``start``. Raises :class:`ArgumentError` naming the field.
     """
 
     model: str = FLAGSHIP
@@ -85,6 +130,15 @@ class Cell:
     start: float | None = None
     prior: str | None = None
     fusion: float | None = None
+    s_churn: float | None = None
+    spacing: str | None = None
+    corrector_steps: int | None = None
+    r: float | None = None
+    t_eps: float | None = None
+    alpha: float | None = None
+    beta: float | None = None
+    fusion_form: str | None = None
+    fuse_every: bool | None = None
     seed: int = 0
     clip: str | None = None
 
@@ -95,27 +149,44 @@ class Cell:
             rho = self.sde.variance_scale if self.variance_scale is None else self.variance_scale
             object.__setattr__(self, "sde", self.sde.replace(variance_scale=rho))
             object.__setattr__(self, "variance_scale", rho)
+        if self.t_eps is not None and self.start is not None:
+            check(self.t_eps < self.start, "t_eps", self.t_eps, f"a time below start = {self.start:g}")
 
     def completed(self, process: Process, recommended: Mapping) -> Cell:
-        """The cell with every ``None`` replaced by the model's own process and recommended sampling."""
-        own = {name: recommended[name] for name in ("sampler", "steps", "start", "prior", "fusion")}
-        missing = {name: value for name, value in own.items() if getattr(self, name) is None}
+        """The cell with ``None`` replaced by the model's own process and sampling, then by the sampler's defaults.
+
+        Options that the sampler does not have stay ``None``; giving one raises :class:`ArgumentError` with its name.
+        """
+        sampler = self.sampler or recommended["sampler"]
+        own = OPTIONS[sampler]
+        for name in _OPTIONAL:
+            having = ", ".join(other for other, options in OPTIONS.items() if name in options)
+            wanted = f"None: the sampler {sampler} has no such option, it is one of {having}"
+            check(name in own or getattr(self, name) is None, name, getattr(self, name), wanted)
+        known = {**DEFAULTS, **own, **advised(sampler, recommended)}
+        missing = {name: value for name, value in known.items() if getattr(self, name) is None}
         return replace(self, sde=self.sde or process, **missing)
 
     @property
     def evaluations(self) -> int:
         """Evaluations of the network to expect, for estimates of time; 30 where the steps aren't known."""
-        guess = self.prior == "estimate" or bool(self.fusion)
-        return (self.steps or 30) * (2 if self.sampler in TWICE else 1) + guess
+        each = 2 if self.sampler in ("heun", "ode_heun") else 1
+        if self.sampler in ("pc", "pc_edm"):
+            each += 1 if self.corrector_steps is None else self.corrector_steps
+        fused = self.fusion or self.alpha not in (None, 1.0) or self.beta not in (None, 1.0)
+        return (self.steps or 30) * each + bool(self.prior == "estimate" or fused)
 
     def settings(self) -> dict:
-        """What decides the numbers besides weights, clip and code, as plain JSON values."""
-        names = ("sampler", "steps", "start", "prior", "fusion", "seed")
-        return {"process": self.sde.to_dict() if self.sde else None, **{name: getattr(self, name) for name in names}}
+        """What decides the numbers besides weights, clip and code, as plain JSON; options only where off default."""
+        always = ("sampler", "steps", "start", "prior", "fusion", "seed")
+        usual = {**DEFAULTS, **OPTIONS.get(self.sampler, {})}
+        changed = [name for name, value in usual.items() if getattr(self, name) != value]
+        values = {name: _plain(getattr(self, name)) for name in (*always, *changed)}
+        return {"process": self.sde.to_dict() if self.sde else None, **values}
 
     def to_dict(self) -> dict:
         """All fields as plain JSON values; :meth:`from_dict` reads them back."""
-        return {**vars(self), "sde": self.sde.to_dict() if self.sde else None}
+        return {name: _plain(value) for name, value in vars(self).items()}
 
     @classmethod
     def from_dict(cls, values: Mapping) -> Cell:
@@ -123,7 +194,18 @@ class Cell:
         return cls(**_known(cls, values))
 
 
+def _plain(value):
+    """A field as a JSON value."""
+    return value.to_dict() if isinstance(value, Process) else "inf" if value == math.inf else value
+
+
 AXES = tuple(field.name for field in fields(Cell) if field.name != "clip")
+
+
+def advised(sampler: str, recommended: Mapping) -> dict:
+    """Those of a model's recommendations that are axes, and options that the sampler has."""
+    mine = [name for name in AXES if name not in _OPTIONAL or name in OPTIONS[sampler]]
+    return {name: recommended[name] for name in mine if recommended.get(name) is not None}
 
 
 @dataclass(frozen=True)
@@ -131,7 +213,8 @@ class Grid:
     """The product of its axes, each a scalar or a sequence: ``len(grid)`` settings, iterated as cells, seed fastest.
 
     Axes are those of :class:`Cell`; what is not given is the model's recommendation. Values are checked here, and
-    a value given twice on one axis is refused. Raises :class:`ArgumentError` naming the axis.
+    a value given twice on one axis is refused. Raises :class:`ArgumentError` naming the axis. What is no product is a
+    list of cells: ``[*Grid(...), *Grid(...)]``.
     """
 
     model: tuple = (FLAGSHIP,)
@@ -142,6 +225,15 @@ class Grid:
     start: tuple = (None,)
     prior: tuple = (None,)
     fusion: tuple = (None,)
+    s_churn: tuple = (None,)
+    spacing: tuple = (None,)
+    corrector_steps: tuple = (None,)
+    r: tuple = (None,)
+    t_eps: tuple = (None,)
+    alpha: tuple = (None,)
+    beta: tuple = (None,)
+    fusion_form: tuple = (None,)
+    fuse_every: tuple = (None,)
     seed: tuple = (0,)
 
     def __post_init__(self):
@@ -157,8 +249,7 @@ class Grid:
 
     def to_dict(self) -> dict:
         """The axes as lists of plain JSON values; :meth:`from_dict` reads them back."""
-        axes = {name: list(getattr(self, name)) for name in AXES}
-        return {**axes, "sde": [process and process.to_dict() for process in self.sde]}
+        return {name: [_plain(value) for value in getattr(self, name)] for name in AXES}
 
     @classmethod
     def from_dict(cls, values: Mapping) -> Grid:

@@ -3,7 +3,7 @@
 ==========  ==================================================================================================
 part        what it is
 ==========  ==================================================================================================
-settings    process, variance scale, sampler, steps, start, prior, fusion, seed, all filled in
+settings    process, variance scale, sampler with its options, steps, start, prior, fusion, seed, all filled in
 weights     SHA-256 of ``weights.safetensors`` (``model.digest``)
 model       hash of the rest of ``config.json`` that the denoiser depends on (preconditioning, transform, ...)
 input       hash of the clip's samples, noisy and clean (the clean ones decide the scores)
@@ -11,7 +11,7 @@ code        hash of the source of every module that decides numbers
 ==========  ==================================================================================================
 
 Names of models, clips, folders and machines, the order of the grid and the number of jobs are left out. All of it is
-found without torch. A setting that a later version adds must be left out of ``settings`` at its default.
+found without torch. Options of samplers, and settings that a later version adds, are left out at their defaults.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ FORMAT = 1  # of a cell file; a change makes every stored cell run again
 PACKAGE = Path(__file__).resolve().parent.parent
 #: Modules and packages that decide the numbers of a cell.
 NUMERIC = (
-    *("audio.py", "signal.py", "preconditioning.py", "denoisers.py", "enhancement.py"),
+    *("audio.py", "signal.py", "preconditioning.py", "denoisers.py", "job.py", "enhancement.py"),
     *("sde", "networks", "sampling", "metrics"),
 )
 #: Entries of a model's config.json that its denoiser does not depend on; sampling and process are settings.
@@ -89,13 +89,24 @@ def model_files(name: str) -> ModelFiles:
         raise ArgumentError("model", name, f"one of {shipped}, or a model folder")
     try:
         config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
-        weights = hashlib.sha256((folder / "weights.safetensors").read_bytes()).hexdigest()
-        recommended, sigma = config["sampling"], config["sampling"]["predictive_sigma"]
-        shape = digest({**{name: config[name] for name in config if name not in OTHER}, "predictive_sigma": sigma})
+        weights, recommended = _file_digest(folder / "weights.safetensors"), config["sampling"]
+        fixed = {name: value for name, value in recommended.items() if name in ("predictive_sigma", "padding")}
+        shape = digest({**{name: config[name] for name in config if name not in OTHER}, **fixed})
         process = make_process(**config["process"])
         return ModelFiles(folder.resolve(), config["name"], weights, shape, process, recommended)
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise ArgumentError("model", f"{folder} ({error})", "a complete model folder") from None
+
+
+def _file_digest(path: Path) -> str:
+    about = path.stat()
+    return _digest_of(path, about.st_mtime_ns, about.st_size)
+
+
+@functools.lru_cache(maxsize=256)
+def _digest_of(path: Path, changed: int, size: int) -> str:
+    """SHA-256 of a file, computed again when it changes: grids over many models read theirs once."""
+    return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
 def identity(clip: str, cell: Cell | None = None, files: ModelFiles | None = None) -> dict:

@@ -1,31 +1,36 @@
 """Grids to tables: finished cells are read back, the rest is run, each row is one clip in one setting.
 
-Every cell is stored by the process that ran it, the moment it is done (:mod:`analysis.experiments.store`). Cells run
-in ``jobs`` processes with one thread each: scoring has no second thread to use, so two processes beat two threads, and
-the audio is the same for any number of jobs.
+Every cell is stored the moment it is done (:mod:`analysis.experiments.store`). Cells run in ``jobs`` processes with one
+thread each, or on a Dask cluster (:mod:`analysis.experiments.pool`): scoring has no second thread to use, so two
+processes beat two threads, and the audio is the same for any number of jobs.
 """
 
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import closing
+from dataclasses import dataclass, replace
+from functools import partial
 
 import pandas as pd
 
 from analysis.datasets import LazyPairs, Pair, load_pairs
 from analysis.errors import ArgumentError, check
 from analysis.experiments.config import Cell, label
-from analysis.experiments.identity import clip_digest, digest, model_files
+from analysis.experiments.identity import ModelFiles, clip_digest, digest, model_files
+from analysis.experiments.named import named_grid
+from analysis.experiments.network import check_device
+from analysis.experiments.pool import Item, connected, in_batches, on_cluster, on_this_machine
 from analysis.experiments.store import Store
-from analysis.experiments.work import Task, failed, run
+from analysis.experiments.work import NOT_ASKED, Task, failed
 from analysis.metrics import METRICS
 
-__all__ = ["ablate", "baseline"]
+__all__ = ["STORE", "ablate", "baseline"]
 
 STORE = "results/cells"
 MOST_JOBS = 2  # by default; each job holds a copy of the model
-SCORING = 8  # cost of all metrics in evaluations of the network, for the estimate of the time left
+SCORING = 14  # cost of all metrics in evaluations of the flagship, for the estimate of the time left
 
 
 @dataclass(frozen=True)
@@ -40,41 +45,99 @@ class Clip:
 
 
 def ablate(
-    grid: Iterable[Cell], clips="demo", store=STORE, jobs: int | None = None, progress: bool = True
+    grid: Iterable[Cell] | str,
+    clips="demo",
+    store=STORE,
+    jobs: int | None = None,
+    progress: bool = True,
+    cluster: str | None = None,
+    skip_missing: bool = False,
+    device: str = "cpu",
+    batch: int = 1,
+    metrics: Sequence[str] | None = None,
 ) -> pd.DataFrame:
     """Run every setting of a grid on every clip and return a tidy table, a row per setting and clip.
 
-    ``grid``: a :class:`Grid`, or any cells. ``clips``: as for :func:`analysis.datasets.load_pairs`. ``store``: folder
-    of finished cells, which are read back instead of run. ``jobs``: processes, by default one per physical core and at
-    most 2. Columns: clip, model, sde, its parameters, variance_scale, sampler, steps, start, prior, fusion, seed; every
-    metric and ``<metric>_status``; nfe, seconds (of enhancement), clip_seconds, status; the hashes cell, config,
-    weights, input, code and audio. A clip or setting that fails keeps its row, with NaN and a ``status``.
-    ``table.attrs`` says how many cells were read back, run and failed. Raises :class:`ArgumentError` for bad arguments
-    before anything runs.
+    ``grid``: a :class:`Grid`, any cells (``[*Grid(...), *Grid(...)]``), or the name of a paper's grid. ``clips``: as
+    for :func:`analysis.datasets.load_pairs`. ``store``: folder of finished cells, which are read back instead of run.
+    ``jobs``: processes, by default one per physical core and at most 2. ``cluster``: address of a Dask scheduler, whose
+    workers then run the cells. ``skip_missing``: leave out the cells of models that aren't there, with a warning.
+    ``device``: "cuda" runs the network here on a GPU, up to ``batch`` clips of like length at once, while ``jobs``
+    processes score; audio is then equal to rounding to that of other batches and devices, not bit by bit.
+    ``metrics``: those to score, by default all (DNSMOS takes four fifths of the time of scoring); the others are NaN
+    with the status "not_asked", and a cell that lacks one that is asked for runs again.
+
+    Columns: clip, model, sde, its parameters, and every other axis of :class:`Cell`; every metric and
+    ``<metric>_status``; nfe, seconds (of enhancement), clip_seconds, status; the hashes cell, config, weights, input,
+    code and audio. A clip or setting that fails keeps its row, with NaN and a ``status``. ``table.attrs``: how many
+    cells were ``read`` back, ``run`` and ``failed``; names of ``missing`` models and of ``corrupt`` cell files that
+    were set aside; ``made_with``, what the cells were run with. Raises :class:`ArgumentError` for bad arguments before
+    anything runs; Ctrl-C ends in a KeyboardInterrupt that says how many cells are left.
     """
-    cells = _cells(grid)
+    cells, names = _cells(grid), _metrics(metrics)
+    files, missing = _models(cells, skip_missing)
+    done = [
+        cell.completed(files[cell.model].process, files[cell.model].recommended)
+        for cell in cells
+        if cell.model in files
+    ]
     pairs, listed = _listed(clips)
-    files = {name: model_files(name) for name in dict.fromkeys(cell.model for cell in cells)}
-    done = [cell.completed(files[cell.model].process, files[cell.model].recommended) for cell in cells]
-    plan = [(Task(clip.input, cell, files[cell.model]), clip) for cell in dict.fromkeys(done) for clip in listed]
-    return _table(plan, pairs, Store(store), jobs, progress)
+    plan = [(Task(clip.input, cell, files[cell.model], names), clip) for cell in dict.fromkeys(done) for clip in listed]
+    place = _place(jobs, cluster, device, batch)
+    table = _table(plan, pairs, Store(store), place, progress)
+    table.attrs["missing"] = missing
+    return table
 
 
-def baseline(clips="demo", store=STORE, jobs: int | None = None, progress: bool = True) -> pd.DataFrame:
+def baseline(
+    clips="demo",
+    store=STORE,
+    jobs: int | None = None,
+    progress: bool = True,
+    cluster: str | None = None,
+    metrics: Sequence[str] | None = None,
+) -> pd.DataFrame:
     """The noisy input's own scores: a row per clip in the columns of :func:`ablate`, with model and sde "noisy".
 
     Arguments as there. Noise attenuation is 0 dB and Speech-PESQ at its ceiling by definition.
     """
     pairs, listed = _listed(clips)
-    return _table([(Task(clip.input), clip) for clip in listed], pairs, Store(store), jobs, progress)
+    plan = [(Task(clip.input, metrics=_metrics(metrics)), clip) for clip in listed]
+    return _table(plan, pairs, Store(store), _place(jobs, cluster), progress)
 
 
 def _cells(grid) -> list[Cell]:
-    wanted = "a Grid, or a list of Cells"
+    if isinstance(grid, str):
+        grid = named_grid(grid)
+    wanted = "a Grid, a list of Cells, or the name of a paper's grid"
     check(isinstance(grid, Iterable), "grid", grid, wanted)
     cells = list(grid)
     check(bool(cells) and all(isinstance(cell, Cell) for cell in cells), "grid", grid, wanted)
     return cells
+
+
+def _models(cells: list[Cell], skip_missing: bool) -> tuple[dict[str, ModelFiles], list[str]]:
+    """The model folders of the cells, and the names of those that aren't there."""
+    files, errors = {}, {}
+    for name in dict.fromkeys(cell.model for cell in cells):
+        try:
+            files[name] = model_files(name)
+        except ArgumentError as error:
+            errors[name] = error
+    if errors and (not skip_missing or not files):
+        raise ArgumentError("model", ", ".join(errors), next(iter(errors.values())).wanted)
+    if errors:
+        lost = sum(cell.model in errors for cell in cells)
+        warnings.warn(f"models {', '.join(errors)} are missing: {lost} of {len(cells)} cells left out", stacklevel=3)
+    return files, list(errors)
+
+
+def _metrics(names) -> tuple[str, ...]:
+    names = tuple(METRICS) if names is None else (names,) if isinstance(names, str) else tuple(names)
+    for name in names:
+        check(name in METRICS, "metrics", name, f"one of {', '.join(METRICS)}")
+    check(bool(names), "metrics", "no names", "at least one metric")
+    return names
 
 
 def _listed(clips) -> tuple[Sequence[Pair], list[Clip]]:
@@ -95,24 +158,60 @@ def _listed(clips) -> tuple[Sequence[Pair], list[Clip]]:
     return pairs, listed
 
 
-def _table(plan: list[tuple[Task, Clip]], pairs, store: Store, jobs: int | None, progress: bool) -> pd.DataFrame:
+def _place(jobs: int | None, cluster: str | None, device: str = "cpu", batch: int = 1) -> Callable:
+    """What runs items into a store, at the place asked for, which is checked now."""
     jobs = _jobs(jobs)
+    check_device(device)
+    check(isinstance(batch, int) and batch >= 1, "batch", batch, "a whole number of at least 1")
+    if cluster is not None:
+        with connected(cluster):  # an address that doesn't answer is said before anything is read
+            pass
+        return partial(on_cluster, address=cluster)
+    if device != "cpu" or batch > 1:
+        return partial(in_batches, jobs=jobs, device=device, batch=batch)
+    return partial(on_this_machine, jobs=jobs)
+
+
+def _table(plan: list[tuple[Task, Clip]], pairs, store: Store, place: Callable, progress: bool) -> pd.DataFrame:
     sound = {task.key: (task, clip) for task, clip in plan if clip.error is None}
-    results = {key: {"status": "ok", **cell["result"]} for key in sound if (cell := store.read(key)) is not None}
-    read = len(results)
-    todo = sorted((job for key, job in sound.items() if key not in results), key=lambda job: job[1].index)
+    found = _read_back(sound, store)
+    results = {key: {"status": "ok", **cell["result"], "about": cell["about"]} for key, cell in found.items()}
+    todo = [job for key, job in sound.items() if key not in results]
     if todo:
         store.check_writable()
-        for key, result in _progress(todo, read, pairs, store, jobs, progress):
-            results[key] = result
+        _run(todo, results, pairs, store, place, progress)
     settings = pd.DataFrame([_settings(task, clip) for task, clip in plan])
     table = settings.join(pd.DataFrame([_result(task, clip, results) for task, clip in plan]))
     bad = table[table["status"] != "ok"]
     if len(bad):
         first = f"{bad['clip'].iloc[0]}: {bad['status'].iloc[0]}"
         warnings.warn(f"{len(bad)} of {len(table)} rows failed and hold NaN; the first: {first}", stacklevel=3)
-    table.attrs = {"read": read, "run": len(todo), "failed": len(bad)}
+    table.attrs = {"read": len(found), "run": len(todo), "failed": len(bad), "corrupt": store.corrupt}
+    table.attrs["made_with"] = _made_with(results)
     return table
+
+
+def _read_back(sound: dict[str, tuple[Task, Clip]], store: Store) -> dict[str, dict]:
+    """Finished cells; those that lack a metric stay in ``sound`` to run again with what they had as well."""
+    found = {}
+    for key, (task, clip) in sound.items():
+        cell = store.read(key)
+        if cell is None:
+            continue
+        scored = [name for name in METRICS if cell["result"][f"{name}_status"] != NOT_ASKED]
+        if set(task.metrics) <= set(scored):
+            found[key] = cell
+        else:
+            sound[key] = replace(task, metrics=tuple(dict.fromkeys([*scored, *task.metrics]))), clip
+    return found
+
+
+def _made_with(results: dict[str, dict]) -> list[dict]:
+    """The different environments that results come from."""
+    names = ("python", "torch", "bf16", "device", "batch")
+    known = [result["about"] for result in results.values() if result.get("about")]
+    used = {tuple((name, about[name]) for name in names if name in about) for about in known}
+    return [dict(entry) for entry in sorted(used, key=str)]
 
 
 def _jobs(jobs: int | None) -> int:
@@ -127,42 +226,36 @@ def _jobs(jobs: int | None) -> int:
         return min(MOST_JOBS, joblib.cpu_count(only_physical_cores=True))
 
 
-def _progress(todo, read: int, pairs, store: Store, jobs: int, progress: bool) -> Iterator[tuple[str, dict]]:
-    """Run the tasks behind a bar whose time left is estimated from the work to do, not from the number of cells."""
+def _run(todo: list[tuple[Task, Clip]], results: dict, pairs, store: Store, place: Callable, progress: bool) -> None:
+    """Run the tasks into ``results``, behind a bar whose time left follows the work to do, not the number of cells."""
     from tqdm.auto import tqdm
 
     def cost(task: Task, clip: Clip) -> float:
         return clip.seconds * ((task.cell.evaluations if task.cell else 0) + SCORING)
 
+    models = list(dict.fromkeys(task.files and task.files.folder for task, _ in todo))
+    todo = sorted(todo, key=lambda job: (models.index(job[0].files and job[0].files.folder), job[1].index))
     costs = {task.key: cost(task, clip) for task, clip in todo}
+    items: list[Item] = [(task, _reader(pairs, clip)) for task, clip in todo]
     name = "noisy input" if todo[0][0].cell is None else "cells"
     form = "{desc} {percentage:3.0f}%|{bar}|{postfix} [{elapsed}, left {remaining}]"
-    about = f"{name}: {read} read back, {len(todo)} to run"
-    with tqdm(total=sum(costs.values()), desc=about, bar_format=form, smoothing=0, disable=not progress) as bar:
-        for count, (key, result) in enumerate(_run(todo, pairs, store, jobs), start=1):
-            bar.set_postfix_str(f"{count} done", refresh=False)
-            bar.update(costs[key])
-            yield key, result
+    about, count = f"{name}: {len(results)} read back, {len(todo)} to run", 0
+    outcomes = place(items, store)
+    bar = tqdm(total=sum(costs.values()), desc=about, bar_format=form, smoothing=0, disable=not progress)
+    with bar, closing(outcomes):
+        try:
+            for count, (key, result) in enumerate(outcomes, start=1):
+                results[key] = result
+                bar.set_postfix_str(f"{count} done", refresh=False)
+                bar.update(costs[key])
+        except KeyboardInterrupt:
+            line = f"interrupted: {len(todo) - count} of {len(todo)} {name} left; the same call runs them"
+            raise KeyboardInterrupt(line) from None
 
 
-def _run(todo, pairs, store: Store, jobs: int) -> Iterator[tuple[str, dict]]:
-    """Run tasks here or in processes, clip by clip, and give each result as it comes."""
-    tasks = ((task, pairs[clip.index : clip.index + 1], store) for task, clip in todo)
-    jobs = min(jobs, len(todo))
-    if jobs == 1:
-        yield from (run(*task) for task in tasks)
-        return
-    from joblib import Parallel, delayed
-
-    pool = Parallel(
-        n_jobs=jobs,
-        backend="loky",
-        inner_max_num_threads=1,
-        return_as="generator_unordered",
-        batch_size=1,
-        max_nbytes=None,
-    )
-    yield from pool(delayed(run)(*task) for task in tasks)
+def _reader(pairs: Sequence[Pair], clip: Clip):
+    """What gives the clip as a sequence of one pair; a lazy sequence is handed on unread."""
+    return lambda: pairs[clip.index : clip.index + 1]
 
 
 def _settings(task: Task, clip: Clip) -> dict:

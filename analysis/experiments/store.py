@@ -29,7 +29,7 @@ _WANTED = "a folder that can be written"
 
 
 class Store:
-    """Finished cells in a folder: ``read``, ``write``, ``keys``, ``consolidate``.
+    """Finished cells in a folder: ``read``, ``write``, ``keys``, ``consolidate``; ``corrupt`` names what was set aside.
 
     The folder is made when the first cell is written. In a checkout of the toolkit a relative path is meant from the
     checkout's top, so that a notebook in ``notebooks/`` and the command line share their cells. Raises
@@ -38,7 +38,7 @@ class Store:
 
     def __init__(self, folder):
         check(isinstance(folder, (str, os.PathLike)) and str(folder) != "", "store", folder, _WANTED)
-        self.folder = _top() / folder
+        self.folder, self.corrupt = _top() / folder, []
         check(not self.folder.exists() or self.folder.is_dir(), "store", str(folder), _WANTED)
 
     def path(self, key: str) -> Path:
@@ -127,6 +127,7 @@ class Store:
         except FileNotFoundError:  # another process was faster
             return
         why = " ".join(f"{type(error).__name__}: {error}".split())
+        self.corrupt.append(aside.name)
         warnings.warn(f"{path} is damaged ({why}); set aside as {aside.name}, its cell runs again", stacklevel=3)
 
 

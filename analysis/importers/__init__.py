@@ -27,12 +27,12 @@ from analysis.denoisers import NetworkDenoiser
 from analysis.errors import ArgumentError, check
 from analysis.importers.archive import Archive, open_archive
 from analysis.importers.names import FIXED, edm_config, edm_weights, sgmse_config, sgmse_weights
-from analysis.importers.settings import Settings, WithoutNyquist, edm_settings, plain, read_config, sgmse_settings
+from analysis.importers.settings import Settings, edm_settings, plain, read_config, sgmse_settings
 from analysis.importers.storm import StormDenoiser
 from analysis.importers.values import Foreign
 from analysis.networks import NCSNpp
 
-__all__ = ["StormDenoiser", "WithoutNyquist", "import_checkpoint"]
+__all__ = ["StormDenoiser", "import_checkpoint"]
 
 
 def import_checkpoint(path, settings: Mapping | None = None, device: str = "cpu") -> Model:
@@ -156,7 +156,6 @@ def _network(archive, weights, prefix, bins, size=sgmse_config, rename=sgmse_wei
 
 def _record(path: Path, layout, kind: str, denoiser: NetworkDenoiser, found: Settings, values: Mapping) -> dict:
     """``model.settings``: everything that was read, as plain values."""
-    transform = {**asdict(found.transform), "nyquist": not isinstance(found.transform, WithoutNyquist)}
     predictor = {"predictor": asdict(denoiser.predictor.config)} if isinstance(denoiser, StormDenoiser) else {}
     return {
         "name": path.stem,
@@ -170,7 +169,7 @@ def _record(path: Path, layout, kind: str, denoiser: NetworkDenoiser, found: Set
         "sigma_range": list(found.sigma_range),
         "t_eps": found.t_eps,
         "sampling": asdict(found.sampling),
-        "transform": transform,
+        "transform": asdict(found.transform),
         "assumed": list(found.assumed),
         "published": {name: value for name, value in values.items() if plain(value)},
     }

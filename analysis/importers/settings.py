@@ -19,8 +19,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import torch
-from torch import Tensor
 
 from analysis.checkpoints import Sampling
 from analysis.errors import ArgumentError, check
@@ -29,27 +27,7 @@ from analysis.sampling import SAMPLERS
 from analysis.sde import PROCESSES, Process, make_process
 from analysis.signal import Transform
 
-__all__ = ["Settings", "WithoutNyquist", "edm_settings", "read_config", "sgmse_settings"]
-
-
-@dataclass(frozen=True)
-class WithoutNyquist(Transform):
-    """A transform that leaves out the last frequency, half the sample rate, and puts back zeros: n_fft/2 bins."""
-
-    n_fft: int = 512
-
-    @property
-    def bins(self) -> int:
-        """Number of frequency bins, n_fft // 2."""
-        return self.n_fft // 2
-
-    def spectrogram(self, x: Tensor) -> Tensor:
-        """Waveform (..., samples) -> compressed complex spectrogram (..., bins, frames)."""
-        return super().spectrogram(x)[..., :-1, :]
-
-    def waveform(self, c: Tensor, length: int) -> Tensor:
-        """Compressed complex spectrogram (..., bins, frames) -> waveform (..., length)."""
-        return super().waveform(torch.cat((c, torch.zeros_like(c[..., :1, :])), dim=-2), length)
+__all__ = ["Settings", "edm_settings", "read_config", "sgmse_settings"]
 
 
 @dataclass(frozen=True)
@@ -198,11 +176,12 @@ def edm_settings(values: Mapping) -> Settings:
         entries[entry] = EDM_CHOICES[read[name]]
     read.only("solver_name", "pc", "edm")
     wanted = {"pc": "pc", "edm": "heun"}[read["solver_name"]]
-    transform = WithoutNyquist(
+    transform = Transform(
         read["stft_frame_length"],
         read["stft_hop_length"],
         read["stft_compression_factor"],
         read["stft_scale_factor"],
+        nyquist=False,
     )
     return Settings(
         process,

@@ -15,7 +15,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from analysis.denoisers import NetworkDenoiser, bf16_is_fast
+from analysis.denoisers import NetworkDenoiser
 from analysis.errors import check
 from analysis.preconditioning import SETS
 from analysis.sde import Process
@@ -50,7 +50,7 @@ class StormDenoiser(NetworkDenoiser):
         self.predictor, self.condition, self.largest = predictor, condition, float(sde.sigma(sde.t_max))
         self._last: tuple[Tensor, Tensor] | None = None
 
-    def predict(self, y: Tensor) -> Tensor:
+    def prediction(self, y: Tensor) -> Tensor:
         """P(y), complex64 (batch, bins, frames); remembered for the last y."""
         if self._last is None or not (self._last[0].shape == y.shape and torch.equal(self._last[0], y)):
             padded, frames = pad_frames(y, self.predictor.config.frame_multiple)
@@ -59,7 +59,7 @@ class StormDenoiser(NetworkDenoiser):
         return self._last[1]
 
     def estimate(self, x: Tensor, sigma: Tensor, t: Tensor, y: Tensor) -> Tensor:
-        before, guess = self.calls, self.predict(y)
+        before, guess = self.calls, self.prediction(y)
         if bool((sigma > self.largest * (1 + 1e-6)).all()):
             self.calls = before  # this call is the prediction, already counted
             return guess - y
@@ -69,10 +69,7 @@ class StormDenoiser(NetworkDenoiser):
         """F of the state around y, a = s x~ + y: moved to StoRM's centre and handed on."""
         s = self.sde.mean_weight(c_noise.exp().double().cpu().numpy())
         s = torch.as_tensor(s, dtype=c_noise.dtype, device=c_noise.device).reshape(-1, 1, 1)
-        guess = self.predict(y)
+        guess = self.prediction(y)
         told = {"both": (y, guess), "noisy": (y,), "post_denoiser": (guess,)}[self.condition]
-        multiple = self.network.config.frame_multiple
-        state, *told = (pad_frames(part, multiple)[0] for part in (a + (1 - s) * (guess - y), *told))
-        bf16 = bf16_is_fast(a.device) if self.bf16 is None else self.bf16
-        with torch.autocast(a.device.type, torch.bfloat16, enabled=bf16):
-            return self.network(state, told[0], c_noise, *told[1:])[..., : a.shape[-1]]
+        state = a + (1 - s) * (guess - y)
+        return self._run(self.network, c_noise, state, *told)[..., : a.shape[-1]]

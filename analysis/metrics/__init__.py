@@ -15,7 +15,8 @@ Metrics
 -------
 :func:`pesq_wb` (the column ``pesq``), :func:`pesq_nb_raw`, :func:`stoi`, :func:`estoi`, :func:`si_sdr`,
 :func:`si_sir`, :func:`si_sar`, and from :func:`filtered` Speech-PESQ, noise and speech attenuation.
-:func:`score` gives them all as one row; :data:`METRICS` names their units, directions and sources.
+:func:`score` gives them all as one row, :func:`score_many` rows of many clips in parallel; :data:`METRICS`
+names their units, directions and sources.
 
 numpy only at import; ``pesq`` and ``pystoi`` are imported when first needed, torch never.
 """
@@ -26,7 +27,7 @@ from analysis.metrics.catalogue import METRICS, Metric
 from analysis.metrics.filtered import Filtered, filtered
 from analysis.metrics.pesq import pesq_nb_raw, pesq_wb
 from analysis.metrics.record import STATUSES, Value
-from analysis.metrics.score import Score, score
+from analysis.metrics.score import Score, score, score_many
 from analysis.metrics.si_sdr import si_sar, si_sdr, si_sir
 from analysis.metrics.stoi import estoi, stoi
 
@@ -43,6 +44,7 @@ __all__ = [
     "pesq_nb_raw",
     "pesq_wb",
     "score",
+    "score_many",
     "si_sar",
     "si_sdr",
     "si_sir",

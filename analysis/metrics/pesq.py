@@ -24,6 +24,7 @@ import warnings
 import numpy as np
 
 from analysis.audio import SAMPLE_RATE
+from analysis.metrics.denormals import flushed
 from analysis.metrics.record import Value, as_pair, attempt, check_rate, measured, missing, unscorable
 
 __all__ = ["pesq_nb_raw", "pesq_wb", "raw_from_lqo"]
@@ -78,7 +79,7 @@ def _call(reference: np.ndarray, estimate: np.ndarray, mode: str) -> Value:
     import pesq
 
     try:
-        with warnings.catch_warnings(), np.errstate(all="ignore"):
+        with warnings.catch_warnings(), np.errstate(all="ignore"), flushed():
             warnings.simplefilter("ignore")
             return measured(pesq.pesq(SAMPLE_RATE, reference, estimate, mode))
     except pesq.NoUtterancesError:

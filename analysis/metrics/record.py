@@ -37,6 +37,7 @@ STATUSES = {
     "too_long": "the clip has more utterances than PESQ can hold",
     "no_speech": "PESQ finds no utterance in the reference",
     "not_installed": "a package that the metric needs is missing",
+    "not_asked": "the metric was left out when the clip was scored",
     "failed": "the metric raised an error",
 }
 

@@ -1,8 +1,12 @@
-"""All metrics of one enhanced clip in one row: every metric by its name, then every ``<name>_status``."""
+"""All metrics of one enhanced clip in one row: every metric by its name, then every ``<name>_status``.
+
+What metrics share is computed once: STOI and ESTOI have the same band envelopes, the filtered metrics one separation,
+DNSMOS one run of its network. :func:`score_many` scores many clips in several processes.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from functools import cache, partial
 from html import escape
 
@@ -14,9 +18,9 @@ from analysis.metrics.filtered import Filtered, filtered
 from analysis.metrics.pesq import pesq_nb_raw, pesq_wb
 from analysis.metrics.record import Value, as_signal, attempt, check_lengths, check_rate
 from analysis.metrics.si_sdr import si_sar, si_sdr, si_sir
-from analysis.metrics.stoi import estoi, stoi
+from analysis.metrics.stoi import Intelligibility
 
-__all__ = ["Score", "score"]
+__all__ = ["Score", "score", "score_many"]
 
 
 class Score(Mapping):
@@ -91,14 +95,17 @@ def score(clean, noisy, enhanced, noise=None, sample_rate: int = 16000, metrics=
     check_lengths(clean=clean, noise=noise)
     split = cache(lambda: attempt(lambda: filtered(clean, noisy, enhanced, noise)))
     opinions = cache(lambda: attempt(lambda: dnsmos(enhanced)))
-    pair = {"pesq": pesq_wb, "pesq_nb_raw": pesq_nb_raw, "stoi": stoi, "estoi": estoi, "si_sdr": si_sdr}
-    triple = {"si_sir": si_sir, "si_sar": si_sar}
+    understood = cache(lambda: Intelligibility(clean, enhanced))
+    pair = {"pesq": pesq_wb, "pesq_nb_raw": pesq_nb_raw, "si_sdr": si_sdr}
+    triple, speech = {"si_sir": si_sir, "si_sar": si_sar}, ("stoi", "estoi")
 
     def measure(name: str) -> Value:
         if name in pair:
             return pair[name](clean, enhanced)
         if name in triple:
             return triple[name](clean, enhanced, noise)
+        if name in speech:
+            return getattr(understood(), name)
         if name in OPINIONS:
             found = opinions()
             return found[name] if isinstance(found, dict) else found
@@ -106,8 +113,26 @@ def score(clean, noisy, enhanced, noise=None, sample_rate: int = 16000, metrics=
         return getattr(parts, name) if isinstance(parts, Filtered) else parts
 
     values = {name: attempt(partial(measure, name)) for name in names}
-    parts = None if set(names) <= {*pair, *triple, *OPINIONS} else split()
+    parts = None if set(names) <= {*pair, *triple, *speech, *OPINIONS} else split()
     return Score(values, parts if isinstance(parts, Filtered) else None)
+
+
+def score_many(clips: Iterable, metrics=None, jobs: int | None = None) -> list[Score]:
+    """Score many clips, in ``jobs`` processes of one thread each (by default one per core): a :class:`Score` each.
+
+    ``clips``: tuples of the first arguments of :func:`score`, (clean, noisy, enhanced) or with the noise as a fourth.
+    The scores are those of :func:`score`, in the order of the clips, for any number of jobs. Raises
+    :class:`ArgumentError` as there.
+    """
+    names, clips = _names(metrics), list(clips)
+    whole = jobs is None or (isinstance(jobs, int) and not isinstance(jobs, bool) and jobs >= 1)
+    check(whole, "jobs", jobs, "a whole number of at least 1")
+    if jobs == 1 or len(clips) < 2:
+        return [score(*clip, metrics=names) for clip in clips]
+    from joblib import Parallel, delayed
+
+    pool = Parallel(n_jobs=jobs or -1, inner_max_num_threads=1, backend="loky", max_nbytes=None)
+    return pool(delayed(score)(*clip, metrics=names) for clip in clips)
 
 
 def _names(metrics) -> list[str]:

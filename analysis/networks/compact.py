@@ -16,8 +16,9 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from analysis.errors import check
+from analysis.networks.joint import Outputs
 
-__all__ = ["CompactConfig", "CompactUNet"]
+__all__ = ["CompactConfig", "CompactUNet", "JointCompactUNet"]
 
 
 @dataclass(frozen=True)
@@ -123,31 +124,23 @@ class CompactUNet(nn.Module):
         self.first = nn.Conv2d(4 * patch, config.channels[0], 3, padding=1)
         if config.frequency_bias:
             self.bias = nn.Parameter(torch.zeros(1, config.channels[0], config.bins // config.fold, 1))
-        self.down, self.up = nn.ModuleList(), nn.ModuleList()
-        skips, width = [config.channels[0]], config.channels[0]
+        self.down, width = nn.ModuleList(), config.channels[0]
         for level, channels in enumerate(config.channels):
             if level:
                 self.down.append(nn.Conv2d(width, width, 3, stride=2, padding=1))
-                skips.append(width)
             for _ in range(config.blocks):
                 self.down.append(Block(width, channels, size, groups))
                 width = channels
-                skips.append(width)
         self.middle1 = Block(width, width, size, groups)
         self.attention = Attention(width, groups) if config.attention else nn.Identity()
         self.middle2 = Block(width, width, size, groups)
-        for level, channels in reversed(list(enumerate(config.channels))):
-            for _ in range(config.blocks + 1):
-                self.up.append(Block(width + skips.pop(), channels, size, groups))
-                width = channels
-            if level:
-                self.up.append(nn.Upsample(scale_factor=2, mode="nearest"))
-        self.norm = nn.GroupNorm(groups, width)
-        self.last = nn.Conv2d(width, 2 * patch, 3, padding=1)
-        nn.init.zeros_(self.last.weight)
-        nn.init.zeros_(self.last.bias)
+        self.up, self.norm, self.last = _way_up(config)
 
     def forward(self, a: Tensor, y: Tensor, c_noise: Tensor) -> Tensor:
+        return self.decode(self, *self.encode(a, y, c_noise))
+
+    def encode(self, a: Tensor, y: Tensor, c_noise: Tensor) -> tuple[Tensor, list[Tensor], Tensor]:
+        """The picture at the bottom, the pictures on the way down, the embedding of c_noise."""
         multiple, bins = self.config.frame_multiple, self.config.bins
         check(a.shape[-2] == bins, "bins", a.shape[-2], f"{bins}, as configured")
         check(a.shape[-1] % multiple == 0, "frames", a.shape[-1], f"a multiple of {multiple}")
@@ -162,12 +155,68 @@ class CompactUNet(nn.Module):
         for layer in self.down:
             h = layer(h, embedding) if isinstance(layer, Block) else layer(h)
             skips.append(h)
-        h = self.middle2(self.attention(self.middle1(h, embedding)), embedding)
-        for layer in self.up:
+        return self.middle2(self.attention(self.middle1(h, embedding)), embedding), skips, embedding
+
+    def decode(self, decoder: nn.Module, h: Tensor, skips: list[Tensor], embedding: Tensor) -> Tensor:
+        """What :meth:`encode` gave through the ``up``, ``norm`` and ``last`` of a decoder: complex spectrogram."""
+        skips = list(skips)
+        for layer in decoder.up:
             h = layer(torch.cat((h, skips.pop()), dim=1), embedding) if isinstance(layer, Block) else layer(h)
-        h = self.last(functional.silu(self.norm(h)))
+        h = decoder.last(functional.silu(decoder.norm(h)))
         h = functional.pixel_shuffle(h, self.config.fold).float()
         return torch.complex(h[:, 0], h[:, 1])
+
+
+#: Factor on what the predictive decoder adds to y: sigma_data, the spread of x0 - y, so that it learns numbers about 1.
+PREDICTIVE_SCALE = 0.1
+
+
+class JointCompactUNet(CompactUNet):
+    """A compact U-Net with a second, predictive decoder; called, it is F(a, y; c_noise) of the generative one.
+
+        x_pred = y + 0.1 P(a, y; c_noise)         estimate of x0; P is the way up again, with weights of its own
+
+    P starts at zero, x_pred at y, and only the difference x0 - y, which is small in most coefficients, is learned.
+    The names of the generative half are those of a :class:`CompactUNet`; the second decoder's start with
+    ``predictive.``. Source of the two decoders: Shi et al., specification part B2, where the decoder gives x0 itself.
+    """
+
+    def __init__(self, config: CompactConfig | None = None):
+        super().__init__(config)
+        self.predictive = nn.Module()
+        self.predictive.up, self.predictive.norm, self.predictive.last = _way_up(self.config)
+
+    def predict(self, a: Tensor, y: Tensor, c_noise: Tensor) -> Tensor:
+        """The predictive decoder's estimate of x0 alone, complex (batch, bins, frames)."""
+        return self.both(a, y, c_noise, generative=False).predictive
+
+    def both(self, a: Tensor, y: Tensor, c_noise: Tensor, generative: bool = True, predictive: bool = True) -> Outputs:
+        """One pass through the encoder and through the decoders asked for; a, y as in :class:`CompactUNet`."""
+        check(generative or predictive, "predictive", predictive, "True where generative is False")
+        path = self.encode(a, y, c_noise)
+        return Outputs(
+            self.decode(self, *path) if generative else None,
+            y + PREDICTIVE_SCALE * self.decode(self.predictive, *path) if predictive else None,
+        )
+
+
+def _way_up(config: CompactConfig) -> tuple[nn.ModuleList, nn.GroupNorm, nn.Conv2d]:
+    """A decoder's blocks and enlargements, its normalisation, its last convolution, which starts at 0."""
+    skips, width = [config.channels[0]], config.channels[0]  # channels on the way down, in the encoder's order
+    for level, channels in enumerate(config.channels):
+        skips += [width] * (level > 0) + [channels] * config.blocks
+        width = channels
+    up = nn.ModuleList()
+    for level, channels in reversed(list(enumerate(config.channels))):
+        for _ in range(config.blocks + 1):
+            up.append(Block(width + skips.pop(), channels, config.embedding, config.groups))
+            width = channels
+        if level:
+            up.append(nn.Upsample(scale_factor=2, mode="nearest"))
+    last = nn.Conv2d(width, 2 * config.fold**2, 3, padding=1)
+    nn.init.zeros_(last.weight)
+    nn.init.zeros_(last.bias)
+    return up, nn.GroupNorm(config.groups, width), last
 
 
 def _groups(channels: int, groups: int) -> int:

@@ -26,7 +26,16 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from analysis.errors import check
-from analysis.networks.layers import Attention, Embedding, ResidualBlock, conv, downsample, group_norm, upsample
+from analysis.networks.layers import (
+    Attention,
+    Embedding,
+    ResidualBlock,
+    activated,
+    conv,
+    downsample,
+    group_norm,
+    upsample,
+)
 
 __all__ = ["CONFIGS", "Decoder", "Encoder", "NCSNpp", "NCSNppConfig", "pictures"]
 
@@ -195,7 +204,7 @@ class Decoder(nn.Module):
             if level.attention is not None:
                 h = level.attention(h)
             if level.share is not None:
-                share = level.share(functional.silu(level.norm(h)))
+                share = level.share(activated(level.norm, h))
                 pyramid = share if pyramid is None else upsample(pyramid) + share
         if bias_scale is None:
             return self.last(pyramid).float()

@@ -13,7 +13,7 @@ from analysis.errors import ArgumentError, check
 from analysis.plotting.style import figure, looks, styled
 from analysis.sde import Process
 
-__all__ = ["moments", "trajectory"]
+__all__ = ["moments", "shades", "trajectory"]
 
 
 @styled
@@ -30,7 +30,7 @@ def moments(processes: Process | Sequence[Process], t=None, ax: Sequence[Axes] |
     axes = figure(None if ax is None else np.asarray(ax, dtype=object), columns=2, width=7.2, height=2.9)
     check(np.size(axes) == 2, "ax", ax, "two Axes, for mean and std")
     t = np.linspace(0, 1, 401)[1:] if t is None else np.asarray(t, dtype=float)
-    colours = _colours(processes)
+    colours = shades(processes)
     seen = set()
     for process, colour in zip(processes, colours, strict=True):
         inside = t[t <= process.t_max]
@@ -49,7 +49,7 @@ def moments(processes: Process | Sequence[Process], t=None, ax: Sequence[Axes] |
     return axes
 
 
-def _colours(processes: list[Process]) -> list:
+def shades(processes: Sequence[Process]) -> list:
     """Shades of each kind's colour, mixed with white, from the smallest scale to the largest."""
     base = looks([type(p).__name__ for p in processes])
     scales = {name: sorted({p.variance_scale for p in processes if type(p).__name__ == name}) for name in base}

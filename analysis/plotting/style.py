@@ -9,7 +9,9 @@ from __future__ import annotations
 import functools
 import importlib
 import io
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
 from pathlib import Path
 
 import matplotlib as mpl
@@ -21,24 +23,54 @@ from analysis.audio import writing
 from analysis.errors import check
 from analysis.metrics import METRICS
 
-__all__ = ["STYLE", "axis_label", "figure", "looks", "savefig", "styled"]
+__all__ = ["STYLE", "STYLES", "axis_label", "figure", "looks", "medium", "savefig", "styled"]
 
 STYLE = Path(__file__).with_name("diffse.mplstyle")
-#: Colour and marker of the processes every figure may meet; others take what is left, in order of appearance.
-LOOKS = {"OUVE": ("#0072B2", "o"), "BBED": ("#D55E00", "s")}
-OTHERS = [("#009E73", "^"), ("#CC79A7", "D"), ("#E69F00", "v"), ("#56B4E9", "P"), ("#000000", "X")]
+#: What is laid over :data:`STYLE` for each medium: nothing on paper, larger text and lines on slides.
+STYLES = {"paper": {}, "slides": Path(__file__).with_name("slides.mplstyle")}
+_MEDIUM: ContextVar[str] = ContextVar("medium", default="paper")
+#: Colour and marker of every process (Okabe and Ito, and two of Tol's); other labels take what is left, in order.
+LOOKS = {
+    "OUVE": ("#0072B2", "o"),
+    "BBED": ("#D55E00", "s"),
+    "OUVE2": ("#56B4E9", "P"),
+    "VE": ("#009E73", "^"),
+    "OUVP": ("#CC79A7", "D"),
+    "VP": ("#E69F00", "v"),
+    "Cosine": ("#AA3377", "X"),
+    "BBEDPublishedClock": ("#8C6D31", "h"),
+}
+OTHERS = [LOOKS[name] for name in ("VE", "OUVP", "VP", "OUVE2", "Cosine", "BBEDPublishedClock")]
+#: Axes that are no metrics.
+_SETTINGS = {
+    "variance_scale": "Variance scale ρ",
+    "nfe": "Network evaluations",
+    "steps": "Steps",
+    "start": "Reverse start $t_{rsp}$",
+}
 FORMATS = ("png", "pdf", "svg")
 
 
+@contextmanager
+def medium(name: str) -> Iterator[None]:
+    """Draw for ``"paper"`` or ``"slides"`` within a ``with`` block; raises :class:`ArgumentError` for another name."""
+    check(name in STYLES, "style", name, f"one of {', '.join(STYLES)}")
+    token = _MEDIUM.set(name)
+    try:
+        yield
+    finally:
+        _MEDIUM.reset(token)
+
+
 def styled(function):
-    """Decorator: draw in the packaged style and leave matplotlib's settings as they were."""
+    """Decorator: draw in the packaged style (see :func:`medium`) and leave matplotlib's settings as they were."""
 
     @functools.wraps(function)
     def draw(*args, **kwargs):
         # pyplot's first import inside the context would switch to the notebook's backend and have that undone.
         importlib.import_module("matplotlib.pyplot")
         with mpl.rc_context():
-            mpl.style.use(STYLE)
+            mpl.style.use([STYLE, STYLES[_MEDIUM.get()]])
             return function(*args, **kwargs)
 
     return draw
@@ -54,18 +86,18 @@ def figure(ax: Axes | None = None, columns: int = 1, width: float = 5.2, height:
 
 
 def looks(labels: Sequence[str]) -> dict[str, tuple[str, str]]:
-    """Colour and marker for each label, without repeats; known processes keep theirs in every figure."""
-    found: dict[str, tuple[str, str]] = {}
-    spare = iter(OTHERS * (1 + len(labels) // len(OTHERS)))
-    for name in dict.fromkeys(labels):
-        found[name] = LOOKS[name] if name in LOOKS else next(spare)
-    return found
+    """Colour and marker for each label; known processes keep theirs in every figure, and others take what is free."""
+    names = list(dict.fromkeys(labels))
+    taken = [LOOKS[name] for name in names if name in LOOKS]
+    free = [look for look in OTHERS if look not in taken] or OTHERS
+    spare = iter(free * (1 + len(names) // len(free)))
+    return {name: LOOKS[name] if name in LOOKS else next(spare) for name in names}
 
 
 def axis_label(name: str) -> str:
     """Label of a metric's axis: what it is, its unit, and an arrow to the better side (up, on a vertical axis)."""
     if name not in METRICS:
-        return {"variance_scale": "Variance scale ρ", "nfe": "Network evaluations", "steps": "Steps"}.get(name, name)
+        return _SETTINGS.get(name, name)
     metric = METRICS[name]
     arrow = {"higher": "  better →", "lower": "  ← better"}.get(metric.better, "")
     return metric.label + (f" [{metric.unit}]" if metric.unit else "") + arrow

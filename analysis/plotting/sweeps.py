@@ -56,44 +56,60 @@ def metric_against(
     baseline: float | None = None,
     ax: Axes | None = None,
     colour: str = "sde",
+    log: bool = True,
+    best: bool = True,
+    published: pd.DataFrame | None = None,
 ) -> Axes:
-    """One metric against a setting on a logarithmic axis: a line per process with intervals over clips.
+    """One metric against a setting: a line per process (or value of ``colour``) with intervals over clips.
 
-    ``table``: as for :func:`tradeoff`. ``baseline``: the noisy input's mean, drawn as a dashed line. Processes are
-    moved apart by a few per cent along x, so that their bars don't hide each other. The best mean of each has a ring.
+    ``table``: as for :func:`tradeoff`. ``baseline``: the noisy input's mean, drawn as a dashed line. ``log``: a
+    logarithmic axis, on which processes are moved apart by a few per cent, so that their bars don't hide each other.
+    ``best``: a ring around the best mean of each. ``published``: a paper's numbers in the columns ``colour``, ``x``,
+    ``metric``, drawn thin and dotted in the same colours.
     """
     summary = _summed(table, (colour, x), (metric,))
-    check(bool((summary[x] > 0).all()), "x", x, "a column of numbers greater than 0")
+    check(not log or bool((summary[x] > 0).all()), "x", x, "a column of numbers greater than 0")
     ax = figure(ax)
     found = looks(list(summary[colour]))
     for index, (name, (paint, marker)) in enumerate(found.items()):
         part = summary[summary[colour] == name].sort_values(x)
-        place = part[x] * 1.04 ** (2 * index - len(found) + 1)
+        place = part[x] * 1.04 ** (2 * index - len(found) + 1) if log else part[x]
         bars = {"yerr": _bars(part, metric), "elinewidth": 1, "ecolor": (*to_rgb(paint), 0.6)}
-        ax.errorbar(place, part[metric], **bars, color=paint, marker=marker, label=str(name))
-        best = part[metric].argmax() if part[metric].notna().any() else None
-        if best is not None:
+        ax.errorbar(place, part[metric], **bars, color=paint, marker=marker, label=_name(colour, name))
+        top = part[metric].argmax() if best and part[metric].notna().any() else None
+        if top is not None:
             ring = {"markersize": 11, "markerfacecolor": "none", "markeredgecolor": paint}
-            ax.plot(place.iloc[best], part[metric].iloc[best], "o", **ring)
+            ax.plot(place.iloc[top], part[metric].iloc[top], "o", **ring)
+        if published is not None:
+            own = published[published[colour] == name].sort_values(x)
+            ax.plot(own[x], own[metric], color=paint, linestyle=":", linewidth=1, zorder=1)
     if baseline is not None and math.isfinite(baseline):
         ax.axhline(baseline, color="0.35", linestyle="--", linewidth=1.2, label=f"noisy input ({baseline:.2f})")
-    ax.set(xscale="log", xlabel=axis_label(x), ylabel=axis_label(metric))
+    ax.set(xscale="log" if log else "linear", xlabel=axis_label(x), ylabel=axis_label(metric))
     values = sorted(set(summary[x]))
     ax.set_xticks(values, [f"{value:g}" for value in values])
     ax.xaxis.set_minor_locator(NullLocator())
     ax.xaxis.set_minor_formatter(NullFormatter())
-    title = f"{BARS}\nring: best mean"
+    notes = [BARS, *(["ring: best mean"] if best else []), *(["dotted: published"] if published is not None else [])]
     lines, names = ax.get_legend_handles_labels()
     order = sorted(range(len(names)), key=lambda i: names[i].startswith("noisy input"))  # the dashed line last
     ax.legend(
         [lines[i] for i in order],
         [names[i] for i in order],
-        title=title,
+        title="\n".join(notes),
         loc="center left",
         bbox_to_anchor=(1.01, 0.5),
         alignment="left",
     )
     return ax
+
+
+def _name(colour: str, value) -> str:
+    """A line's name: a text as it is, a number with what it is of."""
+    if isinstance(value, str):
+        return value
+    symbol = {"variance_scale": "ρ", "steps": "N"}.get(colour, colour)
+    return f"{symbol} = {value:g}"
 
 
 @styled
@@ -142,4 +158,4 @@ def _write(ax: Axes, text: str, x: float, y: float, colour: str, below: bool) ->
     """A label beside a point: above it to the right, or below it to the left, so that two curves may touch."""
     if math.isfinite(x) and math.isfinite(y):
         side = {"xytext": (-4, -4), "ha": "right", "va": "top"} if below else {"xytext": (4, 4)}
-        ax.annotate(text, (x, y), **side, textcoords="offset points", color=colour, fontsize=7, zorder=3)
+        ax.annotate(text, (x, y), **side, textcoords="offset points", color=colour, fontsize="small", zorder=3)

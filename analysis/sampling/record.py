@@ -15,7 +15,8 @@ class Step:
     """One evaluation of the denoiser, as handed to the callback: raise from there to stop the run.
 
     ``state`` is x_t before the update, ``estimate`` the denoiser's clean speech y + D at it, both complex64
-    (batch, bins, frames). ``corrector``: whether the evaluation belongs to a corrector step.
+    (batch, bins, frames). ``corrector``: whether the evaluation belongs to a corrector step. ``predicted``: the
+    second decoder's estimate of x0 in the same evaluation, like ``estimate``; None where it was not computed.
     """
 
     index: int
@@ -26,6 +27,7 @@ class Step:
     state: Tensor
     estimate: Tensor
     corrector: bool
+    predicted: Tensor | None = None
 
 
 @dataclass
@@ -34,7 +36,11 @@ class Trajectory:
 
     ``mean``: mean over the spectrogram of |mu_hat - y|, with mu_hat = y + s D the denoiser's idea of the mean, as
     root mean square; ``std``: root mean square of x_t - mu_hat, to be held against the process's own
-    std(t), given as ``process_std``. ``states`` and ``estimates`` hold the complex64 tensors if they were asked for.
+    std(t), given as ``process_std``: where they part, the state follows another law than the process.
+
+    If the tensors were asked for (complex64, on the CPU): ``states``, ``estimates`` and ``predicted`` (None where not
+    computed) hold those of :class:`Step`, one per evaluation; ``ends`` and ``fused`` the state after each complete
+    step before and after fusion, one per step, the very same tensor where nothing was fused.
     """
 
     t: list[float] = field(default_factory=list)
@@ -44,6 +50,9 @@ class Trajectory:
     corrector: list[bool] = field(default_factory=list)
     states: list[Tensor] = field(default_factory=list)
     estimates: list[Tensor] = field(default_factory=list)
+    predicted: list[Tensor | None] = field(default_factory=list)
+    ends: list[Tensor] = field(default_factory=list)
+    fused: list[Tensor] = field(default_factory=list)
 
     def add(self, step: Step, mean_weight: float, y: Tensor, states: bool) -> None:
         """Take one step into the record."""
@@ -57,6 +66,12 @@ class Trajectory:
         if states:
             self.states.append(step.state.cpu())
             self.estimates.append(step.estimate.cpu())
+            self.predicted.append(None if step.predicted is None else step.predicted.cpu())
+
+    def add_end(self, end: Tensor, fused: Tensor) -> None:
+        """Take the state after a complete step into the record, before and after fusion."""
+        self.ends.append(end.cpu())
+        self.fused.append(self.ends[-1] if fused is end else fused.cpu())
 
     def arrays(self) -> dict[str, np.ndarray]:
         """The moments as numpy arrays by name."""

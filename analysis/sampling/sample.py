@@ -1,4 +1,4 @@
-"""The reverse process: prior, solver, record.
+"""The reverse process: prior, solver, fusion, record.
 
 The solvers and what they solve are in :mod:`analysis.sampling.solvers`, their grids in ``grids``, and
 ``SAMPLERS`` joins the two by name. Here they get a start, noise and a denoiser, and leave a record.
@@ -14,13 +14,14 @@ from torch import Tensor
 
 from analysis.denoisers import Denoiser
 from analysis.errors import check
+from analysis.sampling.fusion import Fusion, refined
 from analysis.sampling.grids import T_EPS
 from analysis.sampling.noise import noise_between, seeded_noise
 from analysis.sampling.record import Sample, Step, Trajectory
-from analysis.sampling.samplers import SAMPLERS, check_options
+from analysis.sampling.samplers import SAMPLERS, check_options, plan
 from analysis.sde import Process
 
-__all__ = ["SAMPLERS", "check_options", "predictive", "sample", "seeded_noise"]
+__all__ = ["SAMPLERS", "check_options", "check_predictive", "predictive", "sample", "seeded_noise"]
 
 Noise = Callable[[], Tensor]
 
@@ -32,6 +33,13 @@ def predictive(denoiser: Denoiser, y: Tensor, sigma: float, noise: Tensor) -> Te
     """
     levels = torch.full((y.shape[0],), float(sigma), device=y.device)
     return y + denoiser(sigma * noise, levels, torch.ones_like(levels), y)
+
+
+def check_predictive(denoiser: Denoiser, predict_every: bool) -> None:
+    """Refuse ``predict_every`` of a denoiser without a second, predictive decoder."""
+    check(isinstance(predict_every, (bool, np.bool_)), "predict_every", predict_every, "True or False")
+    fits = denoiser.has_predictive or not predict_every
+    check(fits, "predict_every", predict_every, "False for a model without a predictive decoder")
 
 
 def sample(
@@ -47,6 +55,9 @@ def sample(
     keep: str | None = None,
     callback: Callable[[Step], None] | None = None,
     t_eps: float = T_EPS,
+    fusion: Fusion | None = None,
+    guess: Tensor | None = None,
+    predict_every: bool = False,
     **options,
 ) -> Sample:
     """Run the reverse process from t_rsp = ``start`` to 0 for noisy spectrograms y (batch, bins, frames).
@@ -56,22 +67,36 @@ def sample(
     seed and shape only, never on its batch. ``noise``: draws (batch, bins, frames) in order of use, instead of
     seeds; or :func:`analysis.sampling.keyed_noise`. ``keep``: ``None``, ``"moments"`` or ``"states"``. ``options`` go
     to the solver (``r``, ``corrector_steps``, ``s_churn``, ...) and its grid (``spacing``, ``power``, ``sigma_min``).
+
+    ``fusion``: see :mod:`analysis.sampling.fusion`. A two-decoder denoiser computes its second decoder only in the
+    steps that fuse, in the same evaluation, or in every step with ``predict_every``. For any other one, ``guess``
+    is the predictive output where there already is one; otherwise one evaluation is spent on it before the prior.
     """
-    check_options(sampler, options)
     check(y.dim() == 3 and y.is_complex(), "y", f"{y.dtype} of shape {tuple(y.shape)}", "complex (batch, bins, frames)")
-    check(prior is None or prior.shape == y.shape, "prior", np.shape(prior), f"the shape of y, {tuple(y.shape)}")
+    for name, given in (("prior", prior), ("guess", guess)):
+        check(given is None or given.shape == y.shape, name, np.shape(given), f"the shape of y, {tuple(y.shape)}")
     check(keep in (None, "moments", "states"), "keep", keep, "None, 'moments' or 'states'")
-    method = SAMPLERS[sampler]
-    grid = method.grid(process, steps, start, t_eps, **options)
-    noise = noise or seeded_noise(seed, y)
+    check_predictive(denoiser, predict_every)
+    method, grid = plan(sampler, process, steps, start, t_eps, **options)
+    fusion, noise = fusion or Fusion(), noise or seeded_noise(seed, y)
     trajectory = Trajectory() if keep else None
     before = denoiser.calls
-    model = _Evaluations(denoiser, process, y, len(grid), trajectory, keep == "states", callback)
-    first = float(grid.t[0])
-    centre = y if prior is None else process.mean(prior, y, first)
     with torch.inference_mode():
+        if fusion.active and not denoiser.has_predictive and guess is None:
+            guess = predictive(denoiser, y, fusion.predictive_sigma, noise())
+        model = _Evaluations(denoiser, process, y, fusion, guess, predict_every, len(grid))
+        model.trajectory, model.states, model.callback = trajectory, keep == "states", callback
+
+        def finish(index: int, end: Tensor) -> Tensor:
+            fused = fusion.apply(index, end, model.predicted, process, grid.nodes, y, noise)
+            if keep == "states":
+                trajectory.add_end(end, fused)
+            return fused
+
+        first = float(grid.t[0])
+        centre = y if prior is None else process.mean(prior, y, first)
         begin = centre + float(process.std(first)) * noise()
-        x = _last(method.run(model, process, grid, begin, y, noise_between(noise), **options))
+        x = _last(refined(method.run(model, process, grid, begin, y, noise_between(noise), **options), finish))
     return Sample(x, denoiser.calls - before, trajectory)
 
 
@@ -88,11 +113,18 @@ def _last(states: Iterator[Tensor]) -> Tensor:
 
 
 class _Evaluations:
-    """The denoiser as solvers see it: score at x_t, or D at x~; each evaluation goes to record and callback."""
+    """The denoiser as solvers see it: score at x_t, or D at x~; each evaluation goes to record and callback.
 
-    def __init__(self, denoiser, process, y, steps, trajectory, states, callback):
+    ``predicted`` is the predictive output of the step that was evaluated last.
+    """
+
+    trajectory: Trajectory | None = None
+    states: bool = False
+    callback: Callable[[Step], None] | None = None
+
+    def __init__(self, denoiser, process, y, fusion, guess, every, steps):
         self.denoiser, self.process, self.y, self.steps = denoiser, process, y, steps
-        self.trajectory, self.states, self.callback = trajectory, states, callback
+        self.fusion, self.every, self.predicted = fusion, every, guess
 
     def score(self, x: Tensor, t: float, index: int, second: bool) -> Tensor:
         """(D - x~)/(s sigma^2) at x_t."""
@@ -107,12 +139,20 @@ class _Evaluations:
 
     def _ask(self, x, unscaled, t, s, sigma, index, second):
         level = torch.full((self.y.shape[0],), sigma, device=self.y.device)
-        d = self.denoiser(unscaled, level, torch.full_like(level, t), self.y)
+        d, predicted = self._evaluate((unscaled, level, torch.full_like(level, t), self.y), index, second)
         if self.callback or self.trajectory is not None:
             x = self.y + s * unscaled if x is None else x
-            step = Step(index, self.steps, t, sigma, s * sigma, x, self.y + d, second)
+            step = Step(index, self.steps, t, sigma, s * sigma, x, self.y + d, second, predicted)
             if self.trajectory is not None:
                 self.trajectory.add(step, s, self.y, self.states)
             if self.callback:
                 self.callback(step)
         return d
+
+    def _evaluate(self, at: tuple, index: int, second: bool) -> tuple[Tensor, Tensor | None]:
+        """D and, in the predictor's evaluation of a step that needs it, the second decoder's estimate of x0."""
+        needed = self.every or self.fusion.at(index, self.steps)
+        if second or not needed or not self.denoiser.has_predictive:
+            return self.denoiser(*at), None
+        d, self.predicted = self.denoiser.both(*at)
+        return d, self.predicted

@@ -11,7 +11,7 @@ from analysis.sampling import grids, solvers
 from analysis.sampling.grids import T_EPS, TimeGrid
 from analysis.sde import Process
 
-__all__ = ["SAMPLERS", "Sampler", "check_options"]
+__all__ = ["SAMPLERS", "Sampler", "check_options", "plan"]
 
 
 @dataclass(frozen=True)
@@ -30,6 +30,12 @@ class Sampler:
     def grid_options(self) -> tuple[str, ...]:
         """Names after the grid's ``t_eps``."""
         return tuple(inspect.signature(self.make_grid).parameters)[4:]
+
+    @property
+    def defaults(self) -> dict[str, object]:
+        """Every option of solver and grid with the value it has where none is given."""
+        known = {**inspect.signature(self.make_grid).parameters, **inspect.signature(self.solver).parameters}
+        return {name: known[name].default for name in self.options + self.grid_options}
 
     def grid(self, process: Process, steps: int, start: float = 1.0, t_eps: float = T_EPS, **options) -> TimeGrid:
         """The grid for a run; takes all options and uses its own."""
@@ -57,7 +63,31 @@ SAMPLERS = {
 def check_options(sampler: str, options: Mapping[str, object]) -> None:
     """Refuse an unknown sampler, and what is no option of it."""
     check(isinstance(sampler, str) and sampler in SAMPLERS, "sampler", sampler, f"one of {', '.join(SAMPLERS)}")
-    known = SAMPLERS[sampler].options + SAMPLERS[sampler].grid_options
+    known = tuple(SAMPLERS[sampler].defaults)
     for name, value in options.items():
         wanted = f"an argument or an option of {sampler}, which has {', '.join(known) or 'none'}"
         check(name in known, name, value, wanted)
+
+
+def plan(
+    sampler: str, process: Process, steps: int, start: float = 1.0, t_eps: float = T_EPS, **options
+) -> tuple[Sampler, TimeGrid]:
+    """Sampler and grid of a run, every name and value checked before anything is computed.
+
+    The values of a solver's options are checked by the solver itself, which takes one step of a world of zeros.
+    """
+    check_options(sampler, options)
+    method = SAMPLERS[sampler]
+    grid = method.grid(process, steps, start, t_eps, **options)
+    next(method.run(_Nothing, process, grid, 0.0, 0.0, lambda *at: 0.0, **options))
+    return method, grid
+
+
+class _Nothing:
+    """A denoiser whose every answer is 0."""
+
+    @staticmethod
+    def score(x, t, index, second):
+        return 0.0
+
+    denoise = score

@@ -2,6 +2,7 @@
 
     solver(model, process, grid, x, y, noise, **options) yields the state x_t after every step, the last at t = 0
 
+A state may be sent back (``states.send(x)``): the solver goes on from it instead of the one it gave.
 ``model.score(x, t, i, second)`` is the score at x_t, ``model.denoise(u, t, i, second)`` the estimate D of x0 - y at
 u = x~; ``second`` marks an evaluation that corrects the step's first. ``noise(t, t_next, channel)`` is standard normal;
 predictors use channel 0, corrector step j channel j. Nothing here knows tensors: :mod:`analysis.gaussian` runs the
@@ -26,7 +27,7 @@ Order: of the error of the state (weak, of mean and variance, for the SDEs). C =
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 
 import numpy as np
 
@@ -58,7 +59,7 @@ def euler_maruyama(model, process: Process, grid: TimeGrid, x, y, noise) -> Iter
     """
     for index, (t, dt) in enumerate(grid):
         x = _predict(model, process, t, dt, x, y, noise, index, last=index == len(grid) - 1)
-        yield x
+        x = yield from _given(x)
 
 
 def predictor_corrector(
@@ -92,7 +93,7 @@ def _predict_and_correct(model, process, grid, x, y, noise, r, corrector_steps, 
         for j in range(corrector_steps):
             x = x + eps * model.score(x, t, index, True) + (2 * eps) ** 0.5 * noise(t, t - dt, j + 1)
         x = _predict(model, process, t, dt, x, y, noise, index, index == len(grid) - 1, last_drift)
-        yield x
+        x = yield from _given(x)
 
 
 def _predict(model, process, t, dt, x, y, noise, index, last, last_drift=1.0):
@@ -147,8 +148,7 @@ def heun(
         if i < len(grid) - 1:
             d_end = end_drift[i] * (y - following) - end_half[i] * model.score(following, then, i, True)
             following = x + (then - now) * 0.5 * (d + d_end)
-        x = following
-        yield x
+        x = yield from _given(following)
 
 
 def _churned(process, t, sigma, gamma):
@@ -195,7 +195,9 @@ def _sigma_ode(model, process, grid, x, y, second_order):
             end = (following - model.denoise(following, t[i + 1], i, True)) / sigma[i + 1]
             following = u + step * 0.5 * (slope + end)
         u = following
-        yield y + s[i + 1] * u
+        changed = yield y + s[i + 1] * u
+        if changed is not None:
+            u = (changed - y) / s[i + 1]
 
 
 def dpm_2m(model, process: Process, grid: TimeGrid, x, y, noise) -> Iterator:
@@ -238,13 +240,21 @@ def _multistep(model, process, grid, x, y, noise, eta, s_noise):
             if eta * s_noise > 0:
                 u = u + sigma[i + 1] * math.sqrt(-math.expm1(-2 * eta * h)) * s_noise * noise(t[i], t[i + 1], 0)
             before, h_before = d, h
-        yield y + s[i + 1] * u
+        changed = yield y + s[i + 1] * u
+        if changed is not None:  # another trajectory: what was before says nothing of its slope
+            u, before = (changed - y) / s[i + 1], None
 
 
 def _levels(process, grid) -> tuple[list, list, list]:
     """t, sigma and s at the N + 1 nodes, with sigma = 0 and s = 1 at the end by definition."""
     sigma, s = process.sigma(grid.t), process.mean_weight(grid.t)
     return grid.nodes.tolist(), [*np.asarray(sigma).tolist(), 0.0], [*np.asarray(s).tolist(), 1.0]
+
+
+def _given(x) -> Generator:
+    """Give out the state after a step; what is sent back, if anything, takes its place."""
+    changed = yield x
+    return x if changed is None else changed
 
 
 def check_at_least_0(name: str, value: object, finite: bool) -> None:

@@ -20,9 +20,9 @@ from analysis.errors import check
 
 __all__ = ["DELAY", "Cancelled", "LatestJob"]
 
-DELAY = 0.35  # seconds without a new request after which a control counts as released
-_CACHED_DELAY = 0.08  # the same where the result is there already
-KEEP = 64  # results
+DELAY = 0.2  # seconds without a new request after which a control counts as released
+_CACHED_DELAY = 0.05  # the same where the result is there already
+KEEP = 32  # results
 
 
 class Cancelled(Exception):

@@ -1,37 +1,80 @@
-"""What explorers share: a panel that reacts to controls at once and runs its job when they rest.
+"""What explorers share, and how a new one is written.
 
-A subclass of :class:`Explorer` makes its controls and says four things: ``_position()``, the hashable description of
-what the controls ask for; ``_preview(position)``, the cheap redraw at every value; ``_work(position, progress)``, the
-slow job; ``_show(position, result)``, its presentation. Debouncing, cancelling, remembering, the busy mark and the
-message line are here.
+:class:`Explorer` is a panel of controls with a cheap preview at every value and a slow job at rest: debounced,
+cancellable, the latest only, remembered, errors in words. :class:`ModelExplorer` adds everything that an explorer of
+a model needs: the clip list with own audio, the player, the step-by-step view, scores, the trade-off plane with the
+trail of tries, their table and the Python line that reproduces each.
+
+A new explorer of a model says four things, in about 80 lines (:mod:`analysis.widgets.variance` is one)::
+
+    class ChurnExplorer(ModelExplorer):
+        def _make_controls(self, steps):                  # name -> widget with a value; also self.churn, ...
+            return {"churn": slider("churn", 0, 80, 1)} | sampling_controls(steps=steps, sampler="heun")
+
+        def _views(self):                                 # what stands right of the controls
+            self.curve = Chart("Noise level", Axis("Process time t"), Axis("sigma"))
+            return [self.curve]
+
+        def _preview(self, position):                     # while a control moves: formulas only, under 50 ms
+            self.curve.draw([line("sigma(t)", t, process.sigma(t), self._colour(position))])
+
+        def _call(self, position, clip):                  # when it rests: what an.enhance gets beside model and clip
+            return {"sampler": position.sampler, "steps": position.steps, "s_churn": position.churn}
+
+``position`` is a named tuple of the controls' values, ``clip`` first. More may be said: ``_model(position)`` where the
+model is a choice, ``_colour(position)`` and ``_marker(position)`` of a try, ``_backdrop()`` for what lies behind the
+trail, ``_also(...)`` for further sounds of a run, ``_presented(found)`` for what else follows a result (a
+:class:`analysis.widgets.tries.Try`). A function in
+:mod:`analysis.widgets.explore` makes the panel: ``ChurnExplorer(model, pairs, clip, steps=15)``.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Hashable, Iterable, Mapping, Sequence
+import time
+from collections import namedtuple
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from html import escape
 
 import ipywidgets as widgets
+import pandas as pd
 
+from analysis.checkpoints import Model
+from analysis.datasets import Pair
+from analysis.enhancement import Run
+from analysis.errors import check
 from analysis.metrics import METRICS
+from analysis.sampling import SAMPLERS
+from analysis.widgets.chart import Axis, Chart, point
+from analysis.widgets.clips import SHOWN, Clip, Clips, OwnAudio
 from analysis.widgets.controls import LatestJob
+from analysis.widgets.player import Player
+from analysis.widgets.scrubber import Scrubber
+from analysis.widgets.tries import Try, describe, run_try, score_try
 
-__all__ = ["LABEL", "LINE", "Explorer", "caption", "choice", "line", "picture", "score_table"]
+__all__ = ["Explorer", "ModelExplorer", "caption", "choice", "sampling_controls", "score_table", "slider"]
 
-LINE = {"width": "310px"}  # of one control
-LABEL = {"description_width": "100px"}
+_LINE = {"width": "300px", "margin": "1px 0"}  # of one control
+_LABEL = {"description_width": "100px"}
+_CONTROL = {"style": _LABEL, "layout": _LINE}
+_HEIGHT = 186  # pixels of a chart
+_SOUND_PART = 0.85  # of the progress bar; the rest is scoring
 
 
 class Explorer(widgets.VBox):
     """A panel of controls with a fast preview and a slow result; built once, changed in place.
 
     ``result``: what is shown now, ``None`` before the first. ``error``: the last problem, ``None`` when all is well;
-    its words stand in ``message``. ``job``: the :class:`LatestJob` behind it.
+    its words stand in ``message``. ``job``: the :class:`LatestJob` behind it. A subclass says ``_position()``, the
+    hashable description of what the controls ask for; ``_preview(position)``; ``_work(position, progress)``, the slow
+    job; and ``_show(position, result)``, its presentation. Where formulas are all there is, ``slow = False`` and the
+    last two are not needed.
     """
 
+    slow = True
+
     def __init__(self):
-        super().__init__(layout=widgets.Layout(width="100%", max_width="1180px"))
+        super().__init__(layout=widgets.Layout(width="100%", max_width="1240px"))
         self.result: object | None = None
         self.error: Exception | None = None
         self.message = widgets.HTML(layout=widgets.Layout(display="none"))
@@ -40,6 +83,7 @@ class Explorer(widgets.VBox):
         self.stop = widgets.Button(description="Stop", layout=widgets.Layout(width="64px", visibility="hidden"))
         self.stop.on_click(lambda button: self.cancel())
         self.job = LatestJob(self._work, self._present, self._busy, self._fail)
+        self._still = False  # controls are being set together
 
     # -- what a subclass says -------------------------------------------------------------------
     def _position(self) -> Hashable:
@@ -48,7 +92,7 @@ class Explorer(widgets.VBox):
     def _preview(self, position: Hashable) -> None:
         raise NotImplementedError(f"{type(self).__name__} must define _preview")
 
-    def _work(self, position: Hashable, progress) -> object:
+    def _work(self, position: Hashable, progress: Callable[[float], None]) -> object:
         raise NotImplementedError(f"{type(self).__name__} must define _work")
 
     def _show(self, position: Hashable, result: object) -> None:
@@ -67,7 +111,7 @@ class Explorer(widgets.VBox):
         return self.result
 
     def release(self) -> None:
-        """Run the model for the present position now, without the usual pause; also after an error or a stop."""
+        """Run the job for the present position now, without the usual pause; also after an error or a stop."""
         self._react(delay=0.0)
 
     def cancel(self) -> None:
@@ -83,6 +127,9 @@ class Explorer(widgets.VBox):
 
     def _react(self, delay: float | None = None) -> None:
         """Preview and request the present position; what goes wrong is shown and asks for no job."""
+        if self._still:
+            return
+        self._asked = time.perf_counter()
         try:
             position = self._position()
             self._preview(position)
@@ -90,7 +137,20 @@ class Explorer(widgets.VBox):
             self.job.cancel()
             self._fail(error)
         else:
-            self.job.request(position, delay)
+            if self.slow:
+                self.job.request(position, delay)
+            else:
+                self._fail(None)
+
+    def _set(self, values: Mapping[widgets.Widget, object]) -> None:
+        """Set several controls and react once."""
+        self._still = True
+        try:
+            for control, value in values.items():
+                control.value = value
+        finally:
+            self._still = False
+        self._react()
 
     def _present(self, position: Hashable, result: object) -> None:
         self._show(position, result)
@@ -114,30 +174,267 @@ class Explorer(widgets.VBox):
         self.message.layout.display = ""
 
 
+class ModelExplorer(Explorer):
+    """An explorer that runs a model on a clip; see the module for what a subclass says.
+
+    ``controls``: widgets by name, each also an attribute; ``clip`` is the first. ``player``, ``scrubber``, ``plane``
+    (the trade-off plane), ``trail`` (the list of tries), ``own`` (own audio) and ``scores`` are the parts of the panel.
+    ``tries``: every finished :class:`Try` in order; :meth:`table` has them as rows, :meth:`go` returns to one.
+    ``latency``: seconds from the last change of a control to sound.
+    """
+
+    #: Metrics of the trade-off plane, across and up, and the limits that it has at least.
+    across, up = "noise_attenuation", "speech_pesq"
+    plane_limits = (0.0, 15.0), (1.0, 4.7)
+    #: Names of the controls that stand in a fold, so that all that is shown fits on one screen.
+    folded = ("steps", "sampler", "prior", "fusion", "seed")
+    hint = "Drag: the curves are exact formulas. Release: the model runs and you hear it."
+
+    def __init__(self, model: Model, pairs: Sequence[Pair], clip: str, **settings):
+        super().__init__()
+        self.model, self.clips = model, Clips(pairs)
+        self.tries: list[Try] = []
+        self.latency = math.nan
+        self._noisy: dict[str, Mapping] = {}  # scores of the noisy clips
+        self._heard: Try | None = None
+        offered = widgets.Dropdown(description="clip", options=self.clips.names, value=clip, **_CONTROL)
+        self.controls = {"clip": offered} | self._make_controls(**settings)
+        for name, control in self.controls.items():
+            check(not hasattr(self, name), "control", name, "a name that the panel does not use itself")
+            setattr(self, name, control)
+        self.position_type = namedtuple("Position", self.controls)
+        self._make_parts(self.clips[clip])
+        self._arrange(self._views())
+        self._follow(self.controls.values())
+        self._react(delay=0.0)
+
+    # -- what a subclass says -------------------------------------------------------------------
+    def _make_controls(self, **settings) -> dict[str, widgets.Widget]:
+        """The controls by name, without the clip; ``settings`` are the constructor's."""
+        raise NotImplementedError(f"{type(self).__name__} must define _make_controls")
+
+    def _views(self) -> list[widgets.Widget]:
+        """Make and return what stands right of the controls."""
+        raise NotImplementedError(f"{type(self).__name__} must define _views")
+
+    def _call(self, position, clip: Clip) -> dict:
+        """What :func:`analysis.enhance` gets beside the model and the noisy clip."""
+        raise NotImplementedError(f"{type(self).__name__} must define _call")
+
+    def _model(self, position) -> Model:
+        return self.model
+
+    def _colour(self, position) -> str:
+        return "#0072B2"
+
+    def _marker(self, position) -> str:
+        return "o"
+
+    def _backdrop(self) -> tuple[list[dict], list[dict]]:
+        """Lines and points behind the trail on the trade-off plane."""
+        return [], []
+
+    def _also(self, position, model: Model, clip: Clip, run: Run, progress: Callable[[float], None]) -> dict:
+        """Further sounds of a run by name, for the player; the run still has its whole record."""
+        return {}
+
+    def _presented(self, found: Try) -> None:
+        """What else follows a result."""
+
+    # -- what a user may call -------------------------------------------------------------------
+    def table(self) -> pd.DataFrame:
+        """All tries, a row each: the controls' values, scores, network evaluations, seconds, the Python line."""
+        return pd.DataFrame([found.row() for found in self.tries])
+
+    def go(self, index: int) -> None:
+        """Return to a try, counted from 0."""
+        check(0 <= index < len(self.tries), "index", index, f"a try from 0 to {len(self.tries) - 1}")
+        values = self.tries[index].position._asdict()
+        self._set({self.controls[name]: value for name, value in values.items()})
+
+    def recommended(self) -> None:
+        """Set the controls to what the model's own setting recommends, as far as there are controls for it."""
+        setting = vars(self._model(self._position()).sampling)
+        self._set({control: setting[name] for name, control in self.controls.items() if name in setting})
+
+    # -- parts ----------------------------------------------------------------------------------
+    def _make_parts(self, clip: Clip) -> None:
+        sounds = {"noisy": clip.noisy} | ({} if clip.clean is None else {"clean": clip.clean})
+        self.player, self.scrubber = Player(sounds), Scrubber()
+        self.own = OwnAudio(self._added, self._fail)
+        self.note = widgets.HTML()  # words under the charts, for the preview to fill
+        self.shown, self.scores, self.code = widgets.HTML(), widgets.HTML(), widgets.HTML()
+        x, y = (_axis(name, least) for name, least in zip((self.across, self.up), self.plane_limits, strict=True))
+        self.plane = Chart("Your tries (click one to go back)", x, y, height=_HEIGHT)
+        self.plane.on_pick(self.go)
+        self.trail = widgets.Select(options=[], rows=7, layout=widgets.Layout(width="100%"))
+        self.trail.observe(lambda change: self._picked(change.new), names="value")
+        self._draw_plane()
+
+    def _arrange(self, views: list[widgets.Widget]) -> None:
+        recommend = widgets.Button(description="recommended setting", layout=widgets.Layout(width="306px"))
+        recommend.tooltip = "Sampler, steps, start, prior and fusion as the model's own measurements recommend them"
+        recommend.on_click(lambda button: self.recommended())
+        busy = widgets.HBox([self.progress, self.stop, self.status], layout=widgets.Layout(min_height="30px"))
+        shown = [_line(control) for name, control in self.controls.items() if name not in self.folded]
+        hidden = [_line(control) for name, control in self.controls.items() if name in self.folded]
+        if hidden:
+            title = ", ".join(name for name in self.controls if name in self.folded)
+            shown += [widgets.Accordion([widgets.VBox(hidden)], titles=(title,)), recommend]
+        column = widgets.Layout(width="318px", flex="0 0 auto")
+        left = widgets.VBox([widgets.HTML(caption(self.hint)), *shown], layout=column)
+        self.plane.layout = widgets.Layout(flex="1 1 260px", min_width="0")
+        for view in views:
+            view.layout = widgets.Layout(flex="1 1 250px", min_width="0")
+            view.height = _HEIGHT
+        charts = widgets.HBox([*views, self.plane], layout=widgets.Layout(flex_flow="row wrap"))
+        right = widgets.VBox([charts, self.note], layout=widgets.Layout(flex="1 1 560px", min_width="0"))
+        top = widgets.HBox([left, right], layout=widgets.Layout(width="100%", flex_flow="row wrap"))
+        listen = widgets.VBox([self.shown, self.player, self.scores])
+        words = "Click a try, here or on the plane, to go back to it. <code>explorer.table()</code> has all of them."
+        tries = widgets.VBox([widgets.HTML(words), self.trail, self.code])
+        titles = ("Listen and see", "Step by step", "Your tries", "Your own audio")
+        self.tabs = widgets.Tab([listen, self.scrubber, tries, self.own], titles=titles)
+        self.children = (top, self.message, busy, self.tabs)
+
+    # -- the four things an explorer says ---------------------------------------------------------
+    def _position(self):
+        values = {name: control.value for name, control in self.controls.items()}
+        return self.position_type(**{n: float(f"{v:.4g}") if isinstance(v, float) else v for n, v in values.items()})
+
+    def _work(self, position, progress: Callable[[float], None]) -> Try:
+        clip, model = self.clips[position.clip], self._model(position)
+        call = self._call(position, clip)
+
+        def part(fraction: float) -> None:
+            progress(_SOUND_PART * fraction)
+
+        found = run_try(position, model, clip, call, part, lambda run: self._also(position, model, clip, run, part))
+        progress(_SOUND_PART)
+        self._hear(found)
+        self.latency = time.perf_counter() - self._asked
+        self.status.value = caption(f"heard after {self.latency:.2f} s; scoring \u2026")
+        found = score_try(found, self._noisy.get(clip.name))
+        self._noisy[clip.name] = found.noisy_scores
+        return found
+
+    def _hear(self, found: Try) -> None:
+        """Sound and pictures, before there are scores."""
+        if self._heard is None or self._heard.run is not found.run:
+            self.player.replace(found.sounds)
+            self.scrubber.show(found.steps, self._colour(found.position), self.player.limits[1])
+            self.shown.value = caption(f"Shown: {self._words(found)}")
+            self._heard = found
+
+    def _show(self, position, found: Try) -> None:
+        self._hear(found)
+        if all(known.position != position for known in self.tries):
+            self.tries.append(found)
+        extra = {
+            "evaluations": {"noisy": "0", "enhanced": str(found.run.nfe)},
+            "seconds": {"noisy": "", "enhanced": f"{found.run.seconds:.2f}"},
+        }
+        opinions = [name for name in found.scores if name in METRICS and name not in SHOWN]
+        rows = {"noisy": found.noisy_scores, "enhanced": found.scores}
+        self.scores.value = score_table(rows, [*SHOWN, *opinions], extra)
+        self.code.value = (
+            '<pre style="white-space:pre-wrap;user-select:all;margin:6px 0;padding:6px;'
+            f'border:1px solid rgba(128,128,128,.4)">{escape(found.code)}</pre>'
+        )
+        self._draw_plane(found)
+        self._draw_trail(found)
+        self._presented(found)
+
+    # -- tries ------------------------------------------------------------------------------------
+    def _words(self, found: Try) -> str:
+        clip, *rest = found.position._asdict().items()
+        return ", ".join([clip[1], *(f"{name} {f'{v:g}' if _number(v) else v}" for name, v in rest)])
+
+    def _draw_plane(self, current: Try | None = None) -> None:
+        lines, points = self._backdrop()
+        for index, found in enumerate(self.tries):
+            position, here = found.position, current is not None and found.position == current.position
+            place = (found.scores.get(name, math.nan) for name in (self.across, self.up))
+            look = {"label": str(index + 1), "tip": f"{index + 1}: {self._words(found)}", "pick": index}
+            points.append(point(*place, self._colour(position), self._marker(position), current=here, **look))
+        self.plane.draw(lines, points)
+
+    def _draw_trail(self, current: Try) -> None:
+        self._still = True
+        try:
+            self.trail.options = [
+                (f"{index + 1}: {describe(found)} \u2190 {self._words(found)}", index)
+                for index, found in enumerate(self.tries)
+            ]
+            here = [index for index, found in enumerate(self.tries) if found.position == current.position]
+            self.trail.value = here[0] if here else None
+        finally:
+            self._still = False
+
+    def _picked(self, index: int | None) -> None:
+        if not self._still and index is not None:
+            self.go(index)
+
+    def _added(self, clip: Clip) -> None:
+        """Offer an own recording and go to it."""
+        name = self.clips.add(clip).name
+        control = self.controls["clip"]
+        self._still = True
+        try:
+            control.options = self.clips.names
+        finally:
+            self._still = False
+        self._set({control: name})
+        self.tabs.selected_index = 0
+
+
 def caption(text: str) -> str:
     """A line of small print; ``text`` is plain."""
-    return f'<div style="font-size:90%;line-height:1.4;opacity:.8">{escape(text)}</div>'
+    return f'<div style="font-size:90%;line-height:1.35;opacity:.85">{escape(text)}</div>'
 
 
-def picture(widest: str) -> widgets.Image:
-    """An empty PNG picture as wide as its place, but at most ``widest`` (CSS)."""
-    layout = widgets.Layout(width="100%", max_width=widest, height="auto", object_fit="contain")
-    return widgets.Image(format="png", layout=layout)
+def slider(name: str, value: float, low: float, high: float, step: float = 0.05, log: bool = False) -> widgets.Widget:
+    """A slider with its value beside it; whole numbers where ``step`` is one; ``log``: from ``low`` to ``high`` > 0."""
+    if log:
+        ends = {"base": 10, "min": math.log10(low), "max": math.log10(high), "step": step}
+        return widgets.FloatLogSlider(value, **ends, description=name, readout_format=".3g", **_CONTROL)
+    kind = widgets.IntSlider if isinstance(step, int) else widgets.FloatSlider
+    return kind(value, min=low, max=high, step=step, description=name, **_CONTROL)
 
 
 def choice(description: str, options: Sequence, value, many: int = 3) -> widgets.Widget:
     """Buttons for up to ``many`` options (names, or (label, value) tuples), a drop-down list for more."""
     common = {"description": description, "options": options, "value": value}
     if len(options) > many:
-        return widgets.Dropdown(**common, style=LABEL, layout=LINE)
-    return widgets.ToggleButtons(**common, style={"button_width": f"{180 // len(options)}px"})
+        return widgets.Dropdown(**common, **_CONTROL)
+    return widgets.ToggleButtons(**common, style={"button_width": f"{176 // len(options)}px"})
 
 
-def line(control: widgets.Widget) -> widgets.Widget:
+def sampling_controls(
+    steps: int = 30, start: float = 1.0, sampler: str = "pc", prior: str = "noisy", fusion: float | None = None
+) -> dict[str, widgets.Widget]:
+    """The usual controls of a run by name: ``start`` (t_rsp), ``steps``, ``sampler``, ``prior``, ``fusion``, ``seed``.
+
+    ``fusion`` is left out where it is None.
+    """
+    whole = isinstance(steps, int) and not isinstance(steps, bool)
+    check(whole and 1 <= steps <= 200, "steps", steps, "a whole number from 1 to 200")
+    found = {
+        "start": slider("reverse start", start, 0.1, 1.0),
+        "steps": slider("steps", steps, 1, max(60, steps), 1),
+        "sampler": choice("sampler", list(SAMPLERS), sampler),
+        "prior": choice("prior", ["noisy", "estimate", "oracle"], prior, many=0),
+    }
+    if fusion is not None:
+        found["fusion"] = slider("fusion", fusion, 0.0, 1.0)
+    return found | {"seed": widgets.BoundedIntText(0, min=0, max=9999, description="seed", **_CONTROL)}
+
+
+def _line(control: widgets.Widget) -> widgets.Widget:
     """A control as it stands in a column: buttons get a label that lines up with those of the sliders."""
     if not isinstance(control, widgets.ToggleButtons):
         return control
-    width = LABEL["description_width"]
+    width = _LABEL["description_width"]
     style = f"width:{width};text-align:right;margin-right:8px;line-height:28px"
     label = widgets.HTML(f'<div style="{style}">{escape(control.description)}</div>')
     control.description = ""
@@ -147,7 +444,8 @@ def line(control: widgets.Widget) -> widgets.Widget:
 def score_table(rows: Mapping[str, Mapping], metrics: Sequence[str], extra: Mapping[str, Mapping[str, str]]) -> str:
     """Rows of scores as an HTML table: ``rows`` by label, each a row of :func:`analysis.metrics.score`.
 
-    ``extra``: further columns by title, each a text per row label. A score that is not there is a dash with its reason.
+    ``extra``: further columns by title, each a text per row label. A score that is not there is a dash, and the reasons
+    stand under the table.
     """
     cell = 'style="padding:1px 10px;text-align:right;vertical-align:bottom"'
     heads = [(METRICS[name].label, METRICS[name].unit, METRICS[name].description) for name in metrics]
@@ -156,19 +454,32 @@ def score_table(rows: Mapping[str, Mapping], metrics: Sequence[str], extra: Mapp
         f'<th {cell} title="{escape(about)}">{escape(label)}{f"<br><small>{unit}</small>" if unit else ""}</th>'
         for label, unit, about in heads
     )
-    lines = []
+    lines, reasons = [], {}
     for label, row in rows.items():
-        cells = [_number(row.get(name, math.nan), row.get(f"{name}_status", "")) for name in metrics]
+        cells = [_cell(row.get(name, math.nan)) for name in metrics]
         cells += [escape(column.get(label, "")) for column in extra.values()]
         lines.append(
             f"<tr><th {cell}>{escape(label)}</th>" + "".join(f"<td {cell}>{text}</td>" for text in cells) + "</tr>"
         )
+        for name in metrics:
+            status = row.get(f"{name}_status", "ok")
+            if status != "ok":
+                reasons.setdefault(status, {}).setdefault(METRICS[name].label)
     style = "border-collapse:collapse;font-variant-numeric:tabular-nums;line-height:1.35;margin-top:4px"
-    return f'<table style="{style}"><tr><th></th>{top}</tr>{"".join(lines)}</table>'
+    notes = "".join(caption(f"\u2013 {', '.join(names)}: {status}") for status, names in reasons.items())
+    return f'<table style="{style}"><tr><th></th>{top}</tr>{"".join(lines)}</table>{notes}'
 
 
-def _number(value: float, status: str) -> str:
+def _cell(value: float) -> str:
     if math.isfinite(value):
         return f"{value + 0.0:.2f}"
-    shown = "\u2013" if math.isnan(value) else f"{value:+}".replace("inf", "\u221e")
-    return f'<span title="{escape(status)}">{shown}</span>'
+    return "\u2013" if math.isnan(value) else f"{value:+}".replace("inf", "\u221e")
+
+
+def _number(value) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool)
+
+
+def _axis(name: str, least: tuple[float, float]) -> Axis:
+    metric = METRICS[name]
+    return Axis(f"{metric.label} [{metric.unit}]" if metric.unit else metric.label, least=least)

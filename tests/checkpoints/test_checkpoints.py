@@ -12,10 +12,12 @@ import torch
 from safetensors.torch import load, save_file
 
 from analysis.checkpoints import FLAGSHIP, ZOO, Sampling, list_models, load_model, save_model, write_json
+from analysis.denoisers import NetworkDenoiser
 from analysis.errors import ArgumentError
-from analysis.networks import CompactConfig, CompactUNet
+from analysis.networks import CompactConfig, CompactUNet, JointCompactUNet, JointNCSNpp, NCSNpp, NCSNppConfig
 from analysis.preconditioning import SETS
 from analysis.sde import BBED, OUVE
+from analysis.signal import Transform
 
 CONFIG = CompactConfig(channels=(16, 32), embedding=32, groups=8, bins=256)
 
@@ -106,6 +108,76 @@ def test_the_digest_is_that_of_the_weights_file(folder):
 def test_expected_numbers_are_read_where_there_are_any(folder):
     write_json(folder / "expected.json", {"sets": {"pairs": {"pesq": 2.2}}})
     assert load_model(folder).expected["sets"]["pairs"]["pesq"] == 2.2
+
+
+# -- kinds of networks ----------------------------------------------------------------------------
+
+PUBLISHED = NCSNppConfig(width=8, multipliers=(1, 2), blocks=1, attention=(), bins=32, time_bias=True, frames=64)
+KIND = {
+    "compact": CompactUNet(CONFIG),
+    "joint_compact": JointCompactUNet(CONFIG),
+    "ncsnpp": NCSNpp(PUBLISHED),
+    "joint_ncsnpp": JointNCSNpp(PUBLISHED),
+}
+
+
+@pytest.mark.parametrize("kind", KIND)
+def test_every_kind_comes_back_with_equal_outputs(tmp_path, kind):
+    made, generator = KIND[kind].eval(), torch.Generator().manual_seed(1)
+    with torch.no_grad():
+        for parameter in made.parameters():
+            parameter += 0.05 * torch.randn(parameter.shape, generator=generator)
+    settings = {"transform": Transform(64, 16, nyquist=False), "bf16": False, "half": False}
+    path = save_model(tmp_path / "m", made, made.state_dict(), SETS["sgmse"], (0.01, 0.5), OUVE(), OUVE(), **settings)
+    model = load_model(path)
+    assert json.loads((path / "config.json").read_text())["kind"] == kind
+    assert type(model.network) is type(made) and model.network.config == made.config
+    assert model.transform == settings["transform"] and model.transform.bins == 32 and model.denoiser.bf16 is False
+    x, y = torch.randn(2, 1, made.config.bins, 64, dtype=torch.complex64, generator=generator)
+    point = (x, torch.full((1,), 0.3), torch.full((1,), 0.5), y)
+    own = NetworkDenoiser(made, SETS["sgmse"], OUVE(), (0.01, 0.5), bf16=False)
+    with torch.no_grad():
+        assert torch.allclose(model.denoiser(*point), own(*point), rtol=1e-5, atol=1e-5)
+        assert model.denoiser.has_predictive == kind.startswith("joint")
+        if model.denoiser.has_predictive:
+            assert torch.allclose(model.denoiser.predict(*point), own.predict(*point), rtol=1e-5, atol=1e-5)
+
+
+def test_constants_are_never_rounded_to_half_precision(tmp_path):
+    """Frequencies of up to 40 cycles, rounded to 11 bits, would move the phases of the embedding by degrees."""
+    made = NCSNpp(PUBLISHED)
+    model = load_model(save_model(tmp_path / "m", made, made.state_dict(), SETS["edm"], (0.01, 0.5)))
+    weights, saved = made.state_dict(), model.network.state_dict()
+    assert torch.equal(weights["encoder.embedding.frequencies"], saved["encoder.embedding.frequencies"])
+    assert torch.equal(weights["encoder.first.weight"].half().float(), saved["encoder.first.weight"])
+
+
+def test_an_old_folder_without_a_kind_is_compact(folder):
+    config = json.loads((folder / "config.json").read_text())
+    del config["kind"], config["bf16"], config["transform"]["nyquist"]
+    (folder / "config.json").write_text(json.dumps(config))
+    model = load_model(folder)
+    assert type(model.network) is CompactUNet and model.transform == Transform() and model.denoiser.bf16 is None
+
+
+@pytest.mark.parametrize("kind", ["dcunet", None, 3, ["compact"]])
+def test_an_unknown_kind_names_the_known_ones(folder, kind):
+    change(folder, "kind", kind)
+    with pytest.raises(ArgumentError, match=r"^model: got .*kind .*one of the kinds compact, joint_compact, ncsnpp, j"):
+        load_model(folder)
+
+
+@pytest.mark.parametrize("kind, problem", [("ncsnpp", "config.json"), ("joint_compact", "weights.safetensors")])
+def test_a_wrong_kind_is_refused(folder, kind, problem):
+    change(folder, "kind", kind)
+    with pytest.raises(ArgumentError, match=rf"^model: got .*{problem}.*wanted"):
+        load_model(folder)
+
+
+def test_a_network_of_no_kind_is_not_saved(tmp_path):
+    with pytest.raises(ArgumentError, match="^network: got 'a Linear', wanted a network of one of the kinds compact, "):
+        save_model(tmp_path / "m", torch.nn.Linear(1, 1), {}, SETS["edm"], (0.01, 0.5))
+    assert not (tmp_path / "m").exists()
 
 
 # -- names ----------------------------------------------------------------------------------------

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from analysis import enhancement
 from analysis.denoisers import GaussianDenoiser
 from analysis.enhancement import enhance
+from analysis.job import Output
 from analysis.sde import BBED, OUVE
 from analysis.signal import Transform
 
@@ -143,16 +144,18 @@ def test_the_cross_fade_sums_to_one_for_any_length(samples, overlap, more):
     """Segments of ones come out as ones: every sample is covered, and the ramps add up."""
 
     class Ones:
-        def run(self, y, clean, index):
-            parts.append(len(y))
-            return np.ones_like(y), np.ones_like(y)
+        keep = None
+
+        def run(self, pieces, seeds, cleans, keep):
+            parts.extend(len(piece) for piece in pieces)
+            return [Output(np.ones_like(piece), np.ones_like(piece)) for piece in pieces]
 
     size, parts = 2 * overlap + more, []
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(enhancement, "SEGMENT", (size + 0.5) / 16000)
         patch.setattr(enhancement, "OVERLAP", (overlap + 0.5) / 16000)
         fractions = []
-        audio, guess = enhancement._segments(Ones(), np.zeros(samples, np.float32), None, fractions.append)
+        audio, guess = enhancement._segments(Ones(), np.zeros(samples, np.float32), None, 0, fractions.append)
     assert np.abs(audio - 1).max() < 1e-6 and np.abs(guess - 1).max() < 1e-6
     assert max(parts) <= size and len(parts) == max(1, -(-(samples - overlap) // (size - overlap)))
     assert fractions == pytest.approx([(i + 1) / len(parts) for i in range(len(parts))])

@@ -1,5 +1,6 @@
 """Cells and grids: products, validation, JSON, recommendations filled in."""
 
+import inspect
 import json
 from pathlib import Path
 
@@ -7,7 +8,7 @@ import numpy as np
 import pytest
 
 from analysis.errors import ArgumentError
-from analysis.experiments.config import FLAGSHIP, SAMPLERS, T_EPS, Cell, Grid, label
+from analysis.experiments.config import DEFAULTS, FLAGSHIP, OPTIONS, SAMPLERS, T_EPS, Cell, Grid, label
 from analysis.sde import BBED, OUVE
 
 RECOMMENDED = {"sampler": "pc", "steps": 30, "start": 0.8, "prior": "noisy", "fusion": 0.25, "predictive_sigma": 2.0}
@@ -53,6 +54,16 @@ def test_defaults_are_one_cell_of_recommendations_of_the_flagship():
         ("start", 1.1),
         ("prior", "clean"),
         ("fusion", 1.5),
+        ("s_churn", -1),
+        ("s_churn", float("nan")),
+        ("spacing", "log"),
+        ("corrector_steps", 0.5),
+        ("r", float("inf")),
+        ("t_eps", 0),
+        ("alpha", 1.1),
+        ("beta", True),
+        ("fusion_form", "eq12"),
+        ("fuse_every", 1),
         ("seed", -1),
         ("seed", None),
     ],
@@ -83,12 +94,46 @@ def test_json_round_trips():
 def test_recommendations_are_filled_in_and_what_is_given_stays():
     own = OUVE(variance_scale=2)
     full = Cell(steps=7).completed(own, RECOMMENDED)
-    assert full == Cell(sde=own, sampler="pc", steps=7, start=0.8, prior="noisy", fusion=0.25)
+    given = {"sde": own, "sampler": "pc", "steps": 7, "start": 0.8, "prior": "noisy", "fusion": 0.25}
+    assert full == Cell(**given, corrector_steps=1, r=0.5, **DEFAULTS)
     assert full.variance_scale == 2 and full.evaluations == 15
+    assert full.completed(own, {}) == full
     scaled = Cell(variance_scale=4).completed(own, RECOMMENDED)
     assert scaled.sde == OUVE(variance_scale=4)
     given = Cell(sde="BBED", fusion=0).completed(own, RECOMMENDED)
     assert given.sde == BBED() and given.fusion == 0 and given.evaluations == 60
+
+
+def test_a_models_own_fusion_is_a_recommendation_like_the_others():
+    recommended = {**RECOMMENDED, "alpha": 0.7, "fuse_every": True}
+    full = Cell(sampler="heun").completed(OUVE(), recommended)
+    assert (full.alpha, full.beta, full.fuse_every, full.s_churn, full.r) == (0.7, 1.0, True, np.inf, None)
+    assert Cell(alpha=1).completed(OUVE(), recommended).alpha == 1
+
+
+def test_options_count_only_off_their_default():
+    plain = {"process", "sampler", "steps", "start", "prior", "fusion", "seed"}
+    assert set(Cell().completed(OUVE(), RECOMMENDED).settings()) == plain
+    written = Cell(r=0.5, corrector_steps=1, alpha=1, beta=1.0, fusion_form="literal", fuse_every=False, t_eps=0.03)
+    assert written.completed(OUVE(), RECOMMENDED).settings() == Cell().completed(OUVE(), RECOMMENDED).settings()
+    changed = {"r": 0.4, "corrector_steps": 2, "alpha": 0.5, "beta": 0, "fusion_form": "consistent", "t_eps": 0.01}
+    for name, value in changed.items():
+        settings = Cell(**{name: value}).completed(OUVE(), RECOMMENDED).settings()
+        assert set(settings) == plain | {name} and settings[name] == value
+
+
+def test_an_option_of_another_sampler_is_named_and_so_is_a_start_below_t_eps():
+    with pytest.raises(ArgumentError, match="s_churn: got 3.0, wanted None: the sampler pc .* one of heun"):
+        Cell(s_churn=3).completed(OUVE(), RECOMMENDED)
+    with pytest.raises(ArgumentError, match="t_eps: got 0.6, wanted a time below start = 0.5"):
+        Cell(t_eps=0.6, start=0.5)
+
+
+def test_endless_churn_is_plain_json():
+    cell = next(iter(Grid(sampler="heun", s_churn=["inf"]))).completed(OUVE(), RECOMMENDED)
+    assert cell.s_churn == np.inf and cell.evaluations == 61
+    assert Cell.from_dict(json.loads(json.dumps(cell.to_dict(), allow_nan=False))) == cell
+    assert Grid.from_dict(json.loads(json.dumps(Grid(s_churn=np.inf).to_dict(), allow_nan=False))).s_churn == (np.inf,)
 
 
 def test_the_variance_scale_and_the_process_agree():
@@ -107,3 +152,8 @@ def test_the_names_repeated_here_are_those_of_the_samplers():
 
     assert set(SAMPLERS) == set(sampling.SAMPLERS)
     assert (T_EPS, FLAGSHIP) == (grids.T_EPS, checkpoints.FLAGSHIP)
+    axes = {"s_churn", "spacing", "corrector_steps", "r"}
+    for name, method in sampling.SAMPLERS.items():
+        signatures = inspect.signature(method.solver), inspect.signature(method.make_grid)
+        defaults = {axis: each.parameters[axis].default for each in signatures for axis in axes & set(each.parameters)}
+        assert defaults == OPTIONS[name]

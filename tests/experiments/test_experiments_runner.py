@@ -12,7 +12,7 @@ import pytest
 
 from analysis.datasets import Pair
 from analysis.errors import ArgumentError
-from analysis.experiments import Cell, Grid, Store, ablate, baseline, runner, work
+from analysis.experiments import Cell, Grid, Store, ablate, baseline, network, runner, work
 from analysis.metrics import METRICS
 
 QUIET = {"progress": False, "jobs": 1}
@@ -20,7 +20,11 @@ NUMBERS = list(METRICS)
 
 
 def forbid(monkeypatch):
-    monkeypatch.setattr(runner, "run", lambda *_: pytest.fail("a finished cell ran again"))
+    monkeypatch.setattr(work, "run", lambda *_: pytest.fail("a finished cell ran again"))
+
+
+def counts(table) -> dict:
+    return {name: table.attrs[name] for name in ("read", "run", "failed")}
 
 
 def test_a_grid_becomes_a_tidy_table_and_is_read_back(tiny, clips, tmp_path, monkeypatch, capsys):
@@ -28,15 +32,15 @@ def test_a_grid_becomes_a_tidy_table_and_is_read_back(tiny, clips, tmp_path, mon
     table = ablate(grid, clips, tmp_path, jobs=1)
     assert "cells: 0 read back, 4 to run" in capsys.readouterr().err
     assert list(table["clip"]) == ["demo-01", "demo-02"] * 2 and list(table["sde"]) == ["OUVE"] * 2 + ["BBED"] * 2
-    assert table.attrs == {"read": 0, "run": 4, "failed": 0}
+    assert counts(table) == {"read": 0, "run": 4, "failed": 0}
     row = table.iloc[2]
     assert (row["model"], row["c2"], row["variance_scale"], row["sampler"]) == ("tiny", 0.08, 1.0, "em")
-    assert (row["start"], row["nfe"], row["status"], row["clip_seconds"]) == (0.5, 2, "ok", 1.0)
+    assert (row["start"], row["nfe"], row["status"], row["clip_seconds"]) == (0.5, 2, "ok", 1.2)
     assert np.isnan(row["stiffness"]) and set(table["pesq_status"]) == {"ok"} and table[NUMBERS].notna().all(axis=None)
     assert table["cell"].nunique() == 4 and table["config"].nunique() == table["input"].nunique() == 2
     forbid(monkeypatch)
     again = ablate(grid, clips, tmp_path, jobs=1)
-    assert again.attrs == {"read": 4, "run": 0, "failed": 0} and capsys.readouterr().err == ""
+    assert counts(again) == {"read": 4, "run": 0, "failed": 0} and capsys.readouterr().err == ""
     assert again.equals(table)
 
 
@@ -83,7 +87,7 @@ def test_kill_nine_loses_no_finished_cell(tiny, clips, tmp_path):
     folder = tmp_path / "store"
     process = subprocess.Popen([sys.executable, "-c", SCRIPT, tiny, str(folder), str(tmp_path / "clips")])
     try:
-        deadline = time.monotonic() + 60
+        deadline = time.monotonic() + 300  # on a busy machine
         while len(Store(folder).keys()) < 3 and time.monotonic() < deadline and process.poll() is None:
             time.sleep(0.01)
     finally:
@@ -92,7 +96,7 @@ def test_kill_nine_loses_no_finished_cell(tiny, clips, tmp_path):
     finished = {name: Store(folder).path(name).stat().st_mtime_ns for name in Store(folder).keys()}
     assert 3 <= len(finished) < 100
     table = ablate(Grid(model=tiny, steps=range(1, len(finished) + 2)), str(tmp_path / "clips"), folder, **QUIET)
-    assert table.attrs == {"read": len(finished), "run": 1, "failed": 0}
+    assert counts(table) == {"read": len(finished), "run": 1, "failed": 0}
     assert all(Store(folder).path(name).stat().st_mtime_ns == mtime for name, mtime in finished.items())
 
 
@@ -102,7 +106,7 @@ def test_a_damaged_cell_runs_again(tiny, clips, tmp_path):
     Store(tmp_path).path(first["cell"][0]).write_text("{")
     with pytest.warns(UserWarning, match=f"{first['cell'][0]}.json is damaged"):
         second = ablate(grid, clips[:1], tmp_path, **QUIET)
-    assert second.attrs == {"read": 1, "run": 1, "failed": 0}
+    assert counts(second) == {"read": 1, "run": 1, "failed": 0}
     assert second.drop(columns="seconds").equals(first.drop(columns="seconds"))
 
 
@@ -122,13 +126,13 @@ def test_a_bad_clip_costs_its_own_rows_and_is_tried_again(tiny, clips, tmp_path)
 
 
 def test_a_cell_that_raises_keeps_its_row_and_is_not_stored(tiny, clips, tmp_path, monkeypatch):
-    def broken(task, pair):
+    def broken(cell, files, pair):
         raise MemoryError("no room\nat all")
 
-    monkeypatch.setattr(work, "_enhance", broken)
+    monkeypatch.setattr(network, "alone", broken)
     with pytest.warns(UserWarning, match="failed: MemoryError: no room at all"):
         table = ablate(Grid(model=tiny), clips[:1], tmp_path, **QUIET)
-    assert table.attrs == {"read": 0, "run": 1, "failed": 1} and Store(tmp_path).keys() == []
+    assert counts(table) == {"read": 0, "run": 1, "failed": 1} and Store(tmp_path).keys() == []
 
 
 def test_a_metric_that_fails_costs_its_own_value(tiny, clips, tmp_path, monkeypatch):
@@ -151,7 +155,7 @@ def test_the_baseline_is_the_noisy_input(clips, tmp_path):
     table = baseline(clips[:1], tmp_path, **QUIET)
     assert len(table) == 1 and (table["model"] == "noisy").all() and (table["nfe"] == 0).all()
     assert table["noise_attenuation"][0] == pytest.approx(0, abs=1e-9) and table["speech_pesq"][0] > 4.6
-    assert baseline(clips[:1], tmp_path, **QUIET).attrs == {"read": 1, "run": 0, "failed": 0}
+    assert counts(baseline(clips[:1], tmp_path, **QUIET)) == {"read": 1, "run": 0, "failed": 0}
 
 
 def test_the_oracle_prior_is_the_clean_clip(tiny, clips, tmp_path):
@@ -193,7 +197,20 @@ def test_the_time_left_follows_the_work_to_do(tiny, clips, tmp_path, monkeypatch
             super().__init__(*args, **kwargs)
 
     monkeypatch.setattr(tqdm.auto, "tqdm", Bar)
-    monkeypatch.setattr(runner, "run", lambda task, clip, store: (task.key, work.failed(ValueError("not run"))))
+    monkeypatch.setattr(work, "run", lambda task, clip, store: (task.key, work.failed(ValueError("not run"))))
     with pytest.warns(UserWarning, match="4 of 4 rows failed"):
         ablate(Grid(model=tiny, sampler="pc", steps=[1, 10]), clips, tmp_path, **QUIET)
-    assert totals == [pytest.approx((1.0 + 1.2) * (2 + 20 + 2 * runner.SCORING))]
+    assert totals == [pytest.approx((1.2 + 1.25) * (2 + 20 + 2 * runner.SCORING))]
+
+
+def test_metrics_that_are_not_asked_for_cost_nothing_until_they_are(clips, tmp_path):
+    few = baseline(clips[:1], tmp_path, **QUIET, metrics=["si_sdr", "estoi"])
+    assert few[["si_sdr", "estoi"]].notna().all(axis=None) and few["pesq"].isna().all()
+    assert few["pesq_status"][0].startswith("not_asked: ") and few["status"][0] == "ok"
+    assert counts(baseline(clips[:1], tmp_path, **QUIET, metrics="estoi")) == {"read": 1, "run": 0, "failed": 0}
+    more = baseline(clips[:1], tmp_path, **QUIET, metrics=["estoi", "stoi"])
+    assert counts(more) == {"read": 0, "run": 1, "failed": 0} and more["estoi"].equals(few["estoi"])
+    assert more["si_sdr"].equals(few["si_sdr"])  # what was there is not lost
+    for wrong in ("mos", []):
+        with pytest.raises(ArgumentError, match="^metrics: "):
+            baseline(clips[:1], tmp_path, **QUIET, metrics=wrong)

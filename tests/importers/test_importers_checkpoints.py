@@ -1,6 +1,7 @@
 """Published layouts become models: names, averages, settings, and the published numbers."""
 
 import copy
+import dataclasses
 import json
 import math
 import sys
@@ -13,9 +14,10 @@ import torch
 from safetensors.torch import load_file, save_file
 
 import analysis
+from analysis.checkpoints import load_model
 from analysis.enhancement import enhance
 from analysis.errors import ArgumentError
-from analysis.importers import StormDenoiser, WithoutNyquist, import_checkpoint
+from analysis.importers import StormDenoiser, import_checkpoint
 from analysis.importers.names import edm_config, edm_weights, sgmse_config, sgmse_places, sgmse_weights
 from analysis.importers.settings import edm_settings, read_config, sgmse_settings
 from analysis.networks import NCSNpp, NCSNppConfig
@@ -137,6 +139,47 @@ def test_the_reference_networks_load_through_the_importer(name, layout):
         wanted = torch.complex(*numbers["golden.output"].unbind(1))
     assert (got - wanted).abs().max() < 1e-4 * wanted.abs().mean()
     assert model.settings["layout"] == layout and model.settings["weights"] == "raw"
+
+
+# -- as model folders -----------------------------------------------------------------------------
+def folder_and_back(model, folder, bins, frames=64):
+    """The model saved and loaded, and whether both give the same D."""
+    found = load_model(model.save(folder))
+    assert (found.sde, found.sampling, found.transform) == (model.sde, model.sampling, model.transform)
+    assert found.denoiser.sigma_range == model.denoiser.sigma_range
+    assert found.denoiser.preconditioning == model.denoiser.preconditioning and found.denoiser.bf16 is False
+    x, y = clips(bins=bins, frames=frames)
+    point = (x, torch.full((1,), 0.3), torch.full((1,), 0.5), y)
+    assert torch.equal(found.denoiser(*point), model.denoiser(*point))
+    return found
+
+
+@pytest.mark.parametrize(
+    "name, bins", [("sgmse_layout_small.ckpt", 256), ("ncsnppm_edm_paper_code_base16.safetensors", 256)]
+)
+def test_a_reference_checkpoint_becomes_a_model_folder(tmp_path, name, bins):
+    model = import_checkpoint(given(name))
+    found = folder_and_back(model, tmp_path / "published", bins)
+    assert found.name == "published" and found.settings["kind"] == "ncsnpp"
+    assert found.settings["training"]["imported"]["layout"] == model.settings["layout"]
+    again = folder_and_back(found, tmp_path / "again", bins)
+    assert again.settings["training"] == found.settings["training"]
+
+
+def test_a_model_without_the_nyquist_row_keeps_its_transform(tmp_path):
+    model = import_checkpoint(save(tmp_path / "m.ckpt", as_sgmse(stirred(TINY))))
+    model = dataclasses.replace(model, transform=Transform(64, 16, nyquist=False))
+    assert folder_and_back(model, tmp_path / "folder", 32).transform.bins == 32
+
+
+def test_a_checkpoint_of_two_networks_is_no_model_folder(tmp_path):
+    network = stirred(TINY)
+    storm = StormDenoiser(
+        network, stirred(TINY.replace(input_channels=2, conditional=False, time_bias=False)), OUVE(), "noisy"
+    )
+    model = dataclasses.replace(import_checkpoint(save(tmp_path / "m.ckpt", as_sgmse(network))), denoiser=storm)
+    with pytest.raises(ArgumentError, match="^model: got 'm, a StormDenoiser', wanted a model of one network"):
+        model.save(tmp_path / "folder")
 
 
 # -- SGMSE ----------------------------------------------------------------------------------------
@@ -384,8 +427,8 @@ def test_storm_predicts_once_for_each_clip(tmp_path):
     model.denoiser.predictor.register_forward_hook(lambda *_: counts.append(1))
     run = sample(model.denoiser, model.sde, y, "em", 4)
     assert len(counts) == 1 and run.nfe == 5
-    assert torch.allclose(model.denoiser.predict(y), predictor(None, y, None), atol=1e-6)
-    assert not torch.allclose(model.denoiser.predict(other), model.denoiser.predict(y))
+    assert torch.allclose(model.denoiser.prediction(y), predictor(None, y, None), atol=1e-6)
+    assert not torch.allclose(model.denoiser.prediction(other), model.denoiser.prediction(y))
 
 
 def test_storm_starts_from_its_estimate(tmp_path):
@@ -631,7 +674,7 @@ def test_the_model_part_of_a_config(tmp_path):
 
 
 def test_the_transform_without_nyquist():
-    transform = WithoutNyquist(64, 16)
+    transform = Transform(64, 16, nyquist=False)
     x = torch.randn(2, 500, generator=torch.Generator().manual_seed(0))
     c = transform.spectrogram(x)
     assert c.shape == (2, 32, 32) and transform.bins == 32

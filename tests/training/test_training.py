@@ -177,6 +177,16 @@ def test_the_learning_rate_rises_stays_and_falls():
         assert trainer.optimiser.param_groups[0]["lr"] == pytest.approx(0.025 * (step + 1))
 
 
+def test_a_shorter_recipe_keeps_its_proportions_and_a_longer_one_its_phases():
+    recipe = replace(RECIPE, phases=(Phase(), Phase(start=600)), steps=1000, decay=200)
+    half, longer = recipe.lasting(500), recipe.lasting(3000)
+    assert (half.steps, half.phases[1].start, half.decay, half.lr) == (500, 300, 100, recipe.lr)
+    assert longer == replace(recipe, steps=3000)
+    assert recipe.lasting(1000) == recipe and recipe.lasting(1).rate(0) > 0
+    with pytest.raises(ArgumentError, match="^steps: got 0"):
+        recipe.lasting(0)
+
+
 def test_phases_follow_each_other():
     recipe = replace(RECIPE, phases=(Phase(), Phase(start=10, large=0.5), Phase(start=20, large=0.1)))
     assert [recipe.phase(step).large for step in (0, 9, 10, 19, 20, 999)] == [1.0, 1.0, 0.5, 0.5, 0.1, 0.1]
@@ -219,6 +229,6 @@ def test_progress_and_log(tmp_path):
     train(RECIPE, corpus(), tmp_path, log_every=2, until=5, progress=progress)
     assert [step for step, _ in seen] == [2, 4]
     rows = (tmp_path / "log.csv").read_text().splitlines()
-    assert rows[0] == "step,seconds,loss,lr" and len(rows) == 3
-    step, _, loss, rate = rows[2].split(",")
+    assert rows[0] == "step,seconds,loss,lr,valid_loss,valid_si_sdr" and len(rows) == 3
+    step, _, loss, rate = rows[2].split(",")[:4]
     assert (int(step), float(loss), float(rate)) == (4, pytest.approx(seen[1][1]), pytest.approx(RECIPE.rate(3)))

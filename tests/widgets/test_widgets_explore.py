@@ -1,8 +1,5 @@
 """The explorer of the variance scale, driven from Python with a tiny model: what moves, what waits, what is shown."""
 
-import base64
-import io
-import re
 import subprocess
 import sys
 import threading
@@ -16,21 +13,17 @@ from analysis.datasets import Pair, load_pair
 from analysis.errors import ArgumentError
 from analysis.sde import BBED, OUVE
 from analysis.widgets.explore import variance_scale
+from analysis.widgets.tries import score_try
 
 WAIT = 60
 LABELS = ["noisy", "enhanced", "clean", "filtered speech", "residual noise"]
-
-
-def heard(explorer) -> dict[str, np.ndarray]:
-    """What the panel's players would play."""
-    found = re.findall(r'aria-label="([^"]+)"[^>]*base64,([^"]+)"', explorer.players.value)
-    return {label: soundfile.read(io.BytesIO(base64.b64decode(data)))[0] for label, data in found}
 
 
 @pytest.fixture(scope="module")
 def explorer(tiny):
     """One panel for all tests of this file, as in a notebook: they leave it idle and without an error."""
     panel = variance_scale(model=tiny, steps=2)
+    panel.job.delay = 0.05
     panel.wait(WAIT, strict=True)
     return panel
 
@@ -45,42 +38,33 @@ def nothing_hidden(request):
         assert panel.error is None and panel.message.value == ""
 
 
-@pytest.fixture
-def short() -> Pair:
-    """The first second of a bundled pair."""
-    pair = load_pair("demo-02")
-    return Pair("mine", pair.clean[8000:24000], pair.noisy[8000:24000])
-
-
 def test_widgets_are_cheap_to_import():
     code = "import sys, analysis.widgets, analysis.widgets.explore; print(*sys.modules)"
     loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
-    assert {"torch", "matplotlib", "ipywidgets", "IPython", "scipy"}.isdisjoint(loaded)
+    assert {"torch", "matplotlib", "ipywidgets", "anywidget", "IPython", "scipy"}.isdisjoint(loaded)
 
 
 def test_a_panel_opens_with_something_to_see_and_hear(tiny):
     panel = variance_scale(model=tiny, steps=2)
-    assert bytes(panel.curves.value[:4]) == bytes(panel.image.value[:4]) == b"\x89PNG"
-    assert list(heard(panel)) == ["noisy", "clean"] and "standard deviations" in panel.gap.value
+    assert panel.player.names[:2] != [] and "standard deviations" in panel.note.value
     panel.wait(WAIT, strict=True)
-    assert list(heard(panel)) == LABELS
+    assert panel.player.names == LABELS and panel.latency > 0
 
 
 def test_dragging_moves_the_curves_at_once_and_asks_no_model(explorer):
-    before, result = explorer.curves.value, explorer.result
-    lines = explorer.trajectories.lines
-    std, mean = lines["std"].get_ydata().copy(), lines["mean"].get_ydata().copy()
+    before, result = explorer.std.figure, explorer.result
+    std, mean = explorer.std.lines["this scale"]["y"], explorer.mean.figure["lines"][0]["y"]
     try:
         explorer.job.delay = 60.0
         for scale in np.geomspace(1, 4, 9):
             explorer.scale.value = scale
-        np.testing.assert_allclose(lines["std"].get_ydata(), 2 * std, rtol=1e-12)
-        np.testing.assert_array_equal(lines["mean"].get_ydata(), mean)
-        assert explorer.curves.value != before and explorer.result is result
+        np.testing.assert_allclose(explorer.std.lines["this scale"]["y"], 2 * std, rtol=1e-12)
+        assert explorer.mean.figure["lines"][0]["y"] == mean
+        assert explorer.std.figure != before and explorer.result is result
     finally:
         explorer.job.delay = 0.05
     explorer.wait(WAIT)
-    assert explorer.result.position.process == OUVE(variance_scale=4)
+    assert explorer.result.call["sde"] == OUVE(variance_scale=4)
 
 
 def test_a_redraw_takes_less_than_50_ms(explorer):
@@ -101,26 +85,35 @@ def test_a_redraw_takes_less_than_50_ms(explorer):
 def test_release_replaces_sound_pictures_and_scores(explorer):
     explorer.scale.value = 0.5
     explorer.wait(WAIT)
-    audio, image, scores, players = (
-        explorer.result.run.audio,
-        explorer.image.value,
-        explorer.scores.value,
-        explorer.players.value,
-    )
+    player = explorer.player
+    audio, pictures, wavs, scores = explorer.result.run.audio, player.pictures, player.wavs, explorer.scores.value
     explorer.scale.value = 5.0
     explorer.wait(WAIT)
-    assert not np.array_equal(explorer.result.run.audio, audio)
-    assert image != explorer.image.value and scores != explorer.scores.value and players != explorer.players.value
+    assert explorer.player is player and not np.array_equal(explorer.result.run.audio, audio)
+    assert player.pictures[1] != pictures[1] and player.wavs[1] != wavs[1] and explorer.scores.value != scores
     assert explorer.result.run.settings["process"]["variance_scale"] == 5.0
-    assert "variance scale 5, em 2 steps from t = 0.50" in explorer.shown.value
+    assert "scale 5, process OUVE, start 0.5, steps 2" in explorer.shown.value
 
 
-def test_players_share_one_gain_and_the_parts_add_up(explorer):
-    result, sounds = explorer.result, heard(explorer)
-    assert list(sounds) == LABELS
-    for label, clip in result.players.clips.items():
-        np.testing.assert_allclose(sounds[label], result.players.gain * clip, atol=1e-4)
-    np.testing.assert_array_equal(result.players.clips["enhanced"], result.run.audio)
+def test_the_player_has_one_gain_and_the_parts(explorer):
+    result, player = explorer.result, explorer.player
+    assert player.names == LABELS and list(result.sounds) == LABELS
+    np.testing.assert_array_equal(player.clips["enhanced"], result.run.audio)
+    np.testing.assert_array_equal(player.clips["filtered speech"], result.scores.filtered.speech)
+
+
+def test_sound_comes_before_the_scores(explorer, monkeypatch):
+    """The player has the new clip while the metrics are still being computed."""
+    heard = []
+
+    def slow(found, noisy_scores=None):
+        heard.append(np.array_equal(explorer.player.clips["enhanced"], found.run.audio))
+        return score_try(found, noisy_scores)
+
+    monkeypatch.setattr("analysis.widgets.panel.score_try", slow)
+    explorer.seed.value = 99
+    explorer.wait(WAIT, strict=True)
+    assert heard == [True]
 
 
 def test_scores_stand_beside_those_of_the_noisy_clip(explorer):
@@ -138,7 +131,7 @@ def test_a_visited_position_comes_back_without_the_model(explorer, monkeypatch):
     first = explorer.wait(WAIT)
     explorer.scale.value = 3.0
     explorer.wait(WAIT)
-    monkeypatch.setattr("analysis.widgets.variance.enhance", None)
+    monkeypatch.setattr("analysis.widgets.panel.run_try", None)
     explorer.scale.value = 2.0
     assert explorer.wait(WAIT) is first and explorer.error is None
 
@@ -146,12 +139,14 @@ def test_a_visited_position_comes_back_without_the_model(explorer, monkeypatch):
 @pytest.mark.parametrize(
     ("control", "value", "check"),
     [
-        ("process", "BBED", lambda r: type(r.position.process) is BBED),
+        ("process", "BBED", lambda r: r.call["sde"] == BBED(variance_scale=2)),
         ("sampler", "pc", lambda r: r.run.nfe == 2 * r.position.steps),
         ("steps", 3, lambda r: r.position.steps == 3),
         ("start", 0.8, lambda r: r.run.settings["start"] == 0.8),
+        ("prior", "oracle", lambda r: r.run.settings["prior"] == "oracle"),
+        ("fusion", 0.5, lambda r: r.run.settings["fusion"] == 0.5),
         ("seed", 7, lambda r: r.run.settings["seed"] == 7),
-        ("clip", "demo-03", lambda r: np.array_equal(r.players.clips["noisy"], load_pair("demo-03").noisy)),
+        ("clip", "demo-03", lambda r: np.array_equal(r.sounds["noisy"], load_pair("demo-03").noisy)),
     ],
 )
 def test_every_control_reaches_the_model(explorer, control, value, check):
@@ -184,7 +179,7 @@ def test_an_error_is_written_into_the_panel_and_goes_away(explorer, monkeypatch)
 
     before = explorer.wait(WAIT)
     with monkeypatch.context() as patch:
-        patch.setattr("analysis.widgets.variance.enhance", broken)
+        patch.setattr("analysis.widgets.panel.run_try", broken)
         explorer.seed.value = 11
         assert explorer.wait(WAIT) is before
         assert "RuntimeError: out of &lt;memory&gt;" in explorer.message.value
@@ -197,7 +192,7 @@ def test_an_error_is_written_into_the_panel_and_goes_away(explorer, monkeypatch)
 
 def test_an_error_of_the_preview_is_written_too(explorer, monkeypatch):
     with monkeypatch.context() as patch:
-        patch.setattr(explorer.trajectories, "draw", lambda *args: 1 / 0)
+        patch.setattr(explorer.mean, "draw", lambda *args: 1 / 0)
         explorer.scale.value = 0.3
         assert "ZeroDivisionError" in explorer.message.value and explorer.job.idle
     explorer.release()
@@ -220,7 +215,7 @@ def test_a_newer_position_stops_the_running_one(explorer, monkeypatch):
 
         return enhance(*args, callback=wait, **kwargs)
 
-    monkeypatch.setattr("analysis.widgets.variance.enhance", slow)
+    monkeypatch.setattr("analysis.widgets.tries.enhance", slow)
     explorer.seed.value = 21
     explorer.job.release()
     assert entered.wait(WAIT)

@@ -1,0 +1,260 @@
+"""What stands around an explorer in a paper's notebook: verdicts on its claims, its figures, and how to run it again.
+
+All three read the shipped results, or a store of own ones. What is not there is said in words, with what would make it.
+"""
+
+from __future__ import annotations
+
+import importlib
+import io
+import math
+import time
+from collections.abc import Callable, Sequence
+from html import escape
+
+import ipywidgets as widgets
+import pandas as pd
+
+from analysis.datasets import load_pairs
+from analysis.experiments.claims import claims
+from analysis.experiments.config import AXES, Cell, label
+from analysis.experiments.contrasts import NotRun
+from analysis.experiments.evidence import Evidence, missing_models
+from analysis.experiments.papers import paper_module
+from analysis.experiments.runner import STORE, ablate, baseline
+from analysis.experiments.shipped import differences, shipped, shipped_names
+from analysis.figures.common import claims_figure
+from analysis.plotting import styled
+from analysis.widgets.controls import LatestJob
+from analysis.widgets.panel import caption, score_table
+
+__all__ = ["RunAgain", "figures", "verdicts"]
+
+#: Colour-blind safe, dark enough for white letters; the word stands on it.
+_COLOURS = {"reproduced": "#007A56", "reversed": "#B34700", "inconclusive": "#5A5A5A", "not run": "#8A8A8A"}
+_CELL = 'style="padding:3px 10px;text-align:left;vertical-align:top;white-space:normal"'
+_DPI = 110
+_LISTED = 200  # rows of a list of cells
+
+
+def verdicts(paper: str, store=None, clips: Sequence[str] | None = None) -> widgets.HTML:
+    """The claims of a paper with our verdicts, effects with 95 % intervals, and the published numbers, as a table.
+
+    ``paper``, ``store``, ``clips``: see :func:`analysis.experiments.claims.claims`, which has the same as numbers.
+    """
+    lines = [_verdict(row) for row in claims(paper, store, clips).to_dict("records")]
+    heads = ("", "what the paper claims, in our words", "verdict", "measured", "published")
+    top = "".join(f"<th {_CELL}>{head}</th>" for head in heads)
+    note = caption(
+        "Measured: the first check of the claim, mean over clips with its 95 % interval; the verdict takes all checks "
+        "that decide. Reproduced: every interval lies where the claim puts it. Not run: results or networks are missing."
+    )
+    style = "border-collapse:collapse;line-height:1.4;max-width:1200px"
+    return widgets.HTML(f'<table style="{style}"><tr>{top}</tr>{"".join(lines)}</table>{note}')
+
+
+def _verdict(row: dict) -> str:
+    name = row["verdict"]
+    mark = f'<span style="background:{_COLOURS[name]};color:white;padding:1px 7px;border-radius:3px">{name}</span>'
+    if math.isfinite(row["effect"]):
+        ends = "" if row["low"] == row["high"] else f" [{row['low']:.3g}, {row['high']:.3g}]"
+        number = f"<b>{row['effect']:+.3g}</b>{ends} {escape(row['unit'])}, n = {row['n']}"
+        measured = f"{number}<br><small>{escape(row['measured'])}; wanted {escape(row['wanted'])}</small>"
+    else:
+        measured = f"<small>{escape(row['missing'])}</small>"
+    note = f"<br><small>{escape(row['note'])}</small>" if row["note"] else ""
+    published = escape(row["published"]) if row["published"] else "<i>not found</i>"
+    cells = (row["claim"], escape(row["statement"]) + note, mark, measured, f"<small>{published}</small>")
+    return f"<tr>{''.join(f'<td {_CELL}>{cell}</td>' for cell in cells)}</tr>"
+
+
+def figures(paper: str, store=None, clips: Sequence[str] | None = None) -> widgets.VBox:
+    """The figures of a paper, drawn now from shipped results or from a ``store`` of own ones.
+
+    Each is a picture with its title; a figure without results is a line that says what is missing. ``clips``: names of
+    clips to keep. The files that ``python -m analysis figures`` writes are the same figures.
+    """
+    evidence, shown, lacking = Evidence(paper, store, clips), [], []
+    own = importlib.import_module(f"analysis.figures.{paper}").FIGURES
+    for name, make in {**own, "claims": claims_figure}.items():
+        title = (make.__doc__ or name).split("\n")[0]
+        try:
+            picture = _picture(make, evidence)
+        except NotRun as reason:
+            lacking.append((title, str(reason)))
+        else:
+            text = widgets.HTML(f"<b>{escape(title)}</b>")
+            shown.append(widgets.VBox([text, widgets.Image(value=picture, layout=widgets.Layout(max_width="100%"))]))
+    words = "".join(f"<li>{escape(title)} <i>{escape(reason)}</i></li>" for title, reason in lacking)
+    still = (
+        f"<details {'' if shown else 'open'}><summary>Not drawn yet: {len(lacking)}</summary><ul>{words}</ul></details>"
+    )
+    return widgets.VBox([*shown, *([widgets.HTML(still)] if lacking else [])])
+
+
+@styled
+def _picture(make: Callable, evidence: Evidence) -> bytes:
+    found, buffer = make(evidence), io.BytesIO()
+    found.savefig(buffer, format="png", dpi=_DPI, bbox_inches="tight", facecolor="white")
+    return buffer.getvalue()
+
+
+class RunAgain(widgets.VBox):
+    """A part of a paper's grid to choose and run, with progress, and a comparison with the shipped rows.
+
+    Controls: ``part``, ``rows`` (cells of the part), ``clips``, ``seeds``, ``fast`` (few steps instead of the paper's).
+    :meth:`run` does what the button does, and blocks. ``table``: the rows of the last run; ``drawn``: figures of it.
+    Finished cells are read back, so that a run that was stopped goes on where it was.
+    """
+
+    def __init__(self, paper: str, clips="demo", store=STORE):
+        self.paper, self.store, self.module = paper, store, paper_module(paper)
+        self.table: pd.DataFrame | None = None
+        self.error: Exception | None = None
+        pairs = load_pairs(clips)
+        names = list(getattr(pairs, "names", None) or [pair.name for pair in pairs])
+        self._places, self._pairs = {name: place for place, name in enumerate(names)}, pairs
+        self._make_controls(names)
+        self.button = widgets.Button(description="Run", button_style="primary", layout={"width": "110px"})
+        self.stop = widgets.Button(description="Stop", layout={"width": "64px", "visibility": "hidden"})
+        self.bar = widgets.FloatProgress(min=0, max=1, layout={"width": "260px", "visibility": "hidden"})
+        self.words, self.result, self.drawn = widgets.HTML(), widgets.HTML(), widgets.VBox()
+        self.job = LatestJob(self._work, self._show, self._busy, self._fail)
+        self.button.on_click(lambda _: self._start())
+        self.stop.on_click(lambda _: self.job.cancel())
+        for control in (self.part, self.fast):
+            control.observe(lambda change: self._list(), names="value")
+        for control in (self.rows, self.clips, self.seeds):
+            control.observe(lambda change: self._describe(), names="value")
+        self._list()
+        wrap = {"flex_flow": "row wrap"}
+        top = widgets.HBox([self.part, self.fast], layout=wrap)
+        middle = widgets.HBox([self.rows, self.clips, self.seeds], layout=wrap)
+        last = widgets.HBox([self.button, self.stop, self.bar, self.words], layout=wrap)
+        super().__init__([top, middle, last, self.result, self.drawn])
+
+    @property
+    def cells(self) -> list[Cell]:
+        """The cells that are chosen, once for each seed."""
+        chosen = [self._cells[k] for k in self.rows.value]
+        return [Cell(**{**vars(cell), "seed": seed}) for cell in chosen for seed in range(self.seeds.value)]
+
+    def run(self, timeout: float = 600.0) -> pd.DataFrame:
+        """Run what is chosen now, show it, and return its rows; raises what went wrong."""
+        self._start()
+        self.job.wait(timeout, strict=True)
+        return self.table
+
+    # -- inside ----------------------------------------------------------------------------------
+    def _make_controls(self, names: list[str]) -> None:
+        style, wide = {"description_width": "60px"}, {"width": "560px"}
+        parts = [(f"{name}: {part.about}", name) for name, part in self.module.parts().items()]
+        self.part = widgets.Dropdown(description="part", options=parts, style=style, layout=wide)
+        self.fast = widgets.Checkbox(True, description="few steps, to try it out", indent=False)
+        self.rows = widgets.SelectMultiple(description="rows", rows=8, style=style, layout=wide)
+        list_of = {"options": names, "value": names[:2], "rows": 8, "style": style, "layout": {"width": "260px"}}
+        self.clips = widgets.SelectMultiple(description="clips", **list_of)
+        number = {"min": 1, "max": 10, "style": style, "layout": {"width": "130px"}}
+        self.seeds = widgets.BoundedIntText(1, description="seeds", **number)
+
+    def _list(self) -> None:
+        """The rows of the part, without those whose network is not here."""
+        cells = self.module.parts(fast=self.fast.value)[self.part.value].cells()
+        missing = set(missing_models(list(dict.fromkeys(cell.model for cell in cells))))
+        self.missing = sorted(missing)
+        self._cells = [cell for cell in cells if cell.model not in missing][:_LISTED]
+        self.rows.value = ()
+        self.rows.options = [(text, k) for k, text in enumerate(_labels(self._cells))]
+        self.rows.value = tuple(range(min(4, len(self._cells))))
+        self._describe()
+
+    def _describe(self) -> None:
+        count = len(self.rows.value) * len(self.clips.value) * self.seeds.value
+        asked = sum(cell.evaluations for cell in self.cells) * len(self.clips.value)
+        words = f"{count} rows to make or read back, about {asked} evaluations of a network."
+        if self.missing:
+            words += f" Left out, for their networks are not here: {', '.join(self.missing)}."
+        self.words.value = caption(words)
+        self.button.disabled = count == 0
+
+    def _start(self) -> None:
+        key = (tuple(self.cells), tuple(self.clips.value), self.fast.value)
+        self.job.results.pop(key, None)  # another press reads the store again
+        self.job.request(key, 0.0)
+
+    def _work(self, key, progress: Callable[[float], None]) -> pd.DataFrame:
+        cells, names, _ = key
+        chosen = [self._pairs[self._places[name]] for name in names]
+        self._began, done, tables = time.perf_counter(), 0, [baseline(chosen, self.store, 1, False)]
+        total = sum(cell.evaluations for cell in cells)
+        for cell in cells:
+            tables.append(ablate([cell], chosen, self.store, 1, False))
+            done += cell.evaluations
+            progress(done / total)
+        return pd.concat(tables, ignore_index=True)
+
+    def _show(self, key, table: pd.DataFrame) -> None:
+        self.table = table[table["model"] != "noisy"].reset_index(drop=True)
+        self.result.value = self._means(table) + caption(_against_shipped(self.table))
+        fast = key[2]  # the figures have the paper's steps
+        self.drawn.children = [] if fast else [figures(self.paper, self.store, list(key[1]))]
+
+    def _means(self, table: pd.DataFrame) -> str:
+        """Mean scores of each setting over the clips, the noisy input first."""
+        metrics = [name for name in self.module.METRICS if name in table]
+        own = table[table["model"] != "noisy"]
+        rows, evaluations = {"noisy": table[table["model"] == "noisy"][metrics].mean().to_dict()}, {"noisy": "0"}
+        columns = [name for name in AXES if name in own and name != "seed"]
+        differ = [name for name in columns if own[name].astype(str).nunique() > 1] or ["model"]
+        for values, part in own.groupby(differ, sort=False, dropna=False):
+            text = ", ".join(f"{name} {_plain(value)}" for name, value in zip(differ, values, strict=True))
+            rows[text] = part[metrics].mean().to_dict()
+            evaluations[text] = f"{part['nfe'].mean():.0f}"
+        return score_table(rows, metrics, {"evaluations": evaluations})
+
+    def _busy(self, fraction: float | None) -> None:
+        shown = "hidden" if fraction is None else "visible"
+        self.bar.value, self.bar.layout.visibility, self.stop.layout.visibility = fraction or 0.0, shown, shown
+        if fraction:
+            left = (time.perf_counter() - self._began) * (1 - fraction) / fraction
+            self.words.value = caption(f"{fraction:.0%}, about {left:.0f} s left")
+        elif fraction is None:
+            self._describe()
+
+    def _fail(self, error: Exception | None) -> None:
+        self.error = error
+        if error is not None:
+            self.result.value = f'<div role="alert" style="color:#b00020">{escape(str(error))}</div>'
+
+
+def _labels(cells: Sequence[Cell]) -> list[str]:
+    """What tells each cell from the others."""
+    texts = [
+        {name: label(value) if name == "sde" and value is not None else value for name, value in vars(cell).items()}
+        for cell in cells
+    ]
+    differ = [name for name in AXES if len({str(text[name]) for text in texts}) > 1] or ["model"]
+    return [", ".join(f"{name} {_plain(text[name])}" for name in differ if text[name] is not None) for text in texts]
+
+
+def _plain(value) -> str:
+    return f"{value:g}" if isinstance(value, float) else str(value)
+
+
+def _against_shipped(table: pd.DataFrame) -> str:
+    """How fresh rows compare with the shipped ones of the same clip, setting and weights."""
+    tables = [kept for name in shipped_names() if "cell" in (kept := shipped(name))]
+    if not tables:
+        return "No results are shipped yet, so there is nothing to compare with."
+    found = differences(table, pd.concat(tables, ignore_index=True))
+    same, other = found.attrs["compared"], found.attrs["unmatched"]
+    words = f"{same} of {same + other} rows are among the shipped ones"
+    if not same:
+        return words + "; other settings, clips or weights have none to compare with."
+    if not len(found):
+        return words + ", and every score is within its tolerance."
+    first = found.iloc[0]
+    return (
+        f"{words}; {len(found)} scores are not within their tolerance, the first: {first['clip']}, {first['metric']} "
+        f"{first['fresh']:.3g}, shipped {first['shipped']:.3g}."
+    )
