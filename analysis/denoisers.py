@@ -82,8 +82,7 @@ class NetworkDenoiser(Denoiser):
         s = torch.ones_like(sigma)
         if self.preconditioning.needs_time:
             own = np.asarray(self.sde.sigma_inv(sigma.double().cpu().numpy()))
-            wanted = f"at most {self.sde.sigma(self.sde.t_max):.4g}, where {self.sde} ends"
-            check(bool(np.isfinite(own).all()), "sigma", float(sigma.max()), wanted)
+            check(bool(np.isfinite(own).all()), "sigma", float(sigma.max()), f"levels that {self.sde} reaches")
             t = torch.as_tensor(own, dtype=sigma.dtype, device=sigma.device)
             s = torch.as_tensor(self.sde.mean_weight(own), dtype=sigma.dtype, device=sigma.device)
         shape = (-1, 1, 1)

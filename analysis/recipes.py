@@ -219,7 +219,7 @@ RECIPES = {
 
 
 def _trials() -> list[Recipe]:
-    """The parent's recipe with one choice changed, to be held against it at equal minutes; the first one is as it is."""
+    """The parent's recipe with one choice changed, to be held against it at equal minutes; the first is unchanged."""
     at_once, large = Phase(large=0.4, sigma_low=0.005, batch=2), Phase(batch=2)
     middle = (Phase(batch=2), Phase(start=5_000, large=0.3, sigma_low=0.05, large_low=0.5, batch=2))
     changes = {

@@ -88,9 +88,11 @@ def train_and_export(
     with tqdm(total=total, unit=unit, desc=recipe.name, disable=not ranks.first) as bar:
 
         def progress(trainer: Trainer, loss: float) -> None:
-            done = trainer.step if minutes is None else min(total, int(trainer.seconds))
-            bar.initial = bar.initial or done  # a resumed run's speed is its own
-            bar.update(done - bar.n)
+            now = (trainer.step, min(total, int(trainer.seconds)))
+            which = 0 if minutes is None else 1
+            if bar.n == 0:  # the speed is this process's own, not that of what it went on from
+                bar.initial = bar.n = bar.last_print_n = int(trainer.resumed[which])
+            bar.update(now[which] - bar.n)
             bar.set_postfix_str(f"loss {loss:.4f}" + ("" if minutes is None else f", step {trainer.step}"))
 
         trainer = train(

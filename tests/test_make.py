@@ -93,7 +93,7 @@ def clone(tmp_path) -> Clone:
 def test_help_is_the_default_and_sets_up_nothing(clone):
     code, printed = clone.make()
     assert code == 0 and clone.calls() == [] and not clone.venv.exists()
-    for target in ("lab", "figures", "test", "doctor", "clean", "help"):
+    for target in ("lab", "app", "browser", "figures", "test", "doctor", "clean", "help"):
         assert f"make {target} " in printed
 
 
@@ -114,6 +114,16 @@ def test_each_command_sets_up_first_and_only_once(clone, target, call):
     assert (clone.venv / ".ready").read_text().strip() == str(clone.folder.resolve())
     assert clone.make(target)[0] == 0
     assert clone.calls() == [call]
+
+
+@pytest.mark.parametrize(
+    "target, call",
+    [("app", "ran -m voila analysis/widgets/app.ipynb --no-browser"), ("browser", "ran -m pytest -m browser tests/browser")],
+)
+def test_a_command_with_an_extra_installs_it_where_it_is_missing(clone, target, call):
+    assert clone.make(target)[0] == 0
+    *first, last = clone.calls()
+    assert last == call and first in (SET_UP, [*SET_UP, f"pip -e .[{target}]"])
 
 
 def test_a_screen_or_a_browser_is_used_where_there_is_one(clone):

@@ -174,6 +174,11 @@ def _training(training: dict) -> list[str]:
         f"mixed at {recipe['snr'][0]:g} to {recipe['snr'][1]:g} dB. "
         "Test speakers, test recordings and the VoiceBank-DEMAND pairs were never trained on."
     )
+    if last := training.get("continued"):
+        text += (
+            f" The last {last['steps']} steps, {last['seconds'] / 60:.0f} minutes on one thread, were a second run from "
+            f"the weights of the first, with a learning rate of {last['recipe']['lr']:g}."
+        )
     if not parent:
         return [text]
     start = f"It started from `{parent['name']}` (weights {parent['digest'][:16]}), as all models of its comparison"

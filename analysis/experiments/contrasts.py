@@ -67,11 +67,18 @@ class _OverClips:
         return Estimate(found.mean, found.low, found.high, permutation_test(values, RESAMPLES), found.n)
 
 
-def _column(part: str, table: pd.DataFrame, where: Mapping, metric: str) -> pd.Series:
-    chosen = rows(table, {name: value for name, value in where.items() if name in table}) if len(table) else table
-    if not len(chosen) or any(name not in table for name in (*where, metric)):
+def _chosen(part: str, table: pd.DataFrame, where: Mapping, *columns: str) -> pd.DataFrame:
+    """The selected rows in the columns that are needed; raises :class:`NotRun` where there are none."""
+    names = list(dict.fromkeys(["clip", *where, *columns]))
+    chosen = rows(table[names], where) if len(table) and set(names) <= set(table) else table.iloc[:0]
+    if not len(chosen):
         raise NotRun(f"{part}: no rows with {_words(where)}")
-    return per_clip(chosen, {}, metric)
+    return chosen
+
+
+def _column(part: str, table: pd.DataFrame, where: Mapping, metric: str) -> pd.Series:
+    """Metric per clip, seeds averaged."""
+    return per_clip(_chosen(part, table, where, metric), {}, metric)
 
 
 def _value(value) -> str:
@@ -258,7 +265,8 @@ class Largest:
 
     def estimate(self, table: pd.DataFrame) -> Estimate:
         """The largest absolute value as effect and as both ends; raises :class:`NotRun`."""
-        chosen = rows(table, self.where) if len(table) else table
+        names = list(dict.fromkeys([*self.where, self.metric]))
+        chosen = rows(table[names], self.where) if len(table) and set(names) <= set(table) else table.iloc[:0]
         if not len(chosen):
             raise NotRun(f"{self.part}: no rows with {_words(self.where)}")
         worst = float(chosen[self.metric].abs().max())
@@ -273,10 +281,6 @@ class Largest:
 
 
 def _wide(part: str, table: pd.DataFrame, where: Mapping, metric: str, over: str) -> pd.DataFrame:
-    """Metric per clip (rows) and value of a column (columns), seeds averaged; raises :class:`NotRun`."""
-    if not len(table) or any(name not in table for name in (over, metric, *where)):
-        raise NotRun(f"{part}: no rows with {_words(where)}")
-    chosen = rows(table, where)
-    if not len(chosen):
-        raise NotRun(f"{part}: no rows with {_words(where)}")
-    return chosen.assign(**{metric: chosen[metric].astype(float)}).pivot_table(metric, "clip", over, "mean")
+    """Metric per clip (rows) and value of a column (columns), seeds averaged."""
+    chosen = _chosen(part, table, where, metric, over)
+    return chosen[metric].astype(float).groupby([chosen["clip"], chosen[over]]).mean().unstack()

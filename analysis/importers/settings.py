@@ -138,7 +138,7 @@ def _levels(process: Process, t_eps: float, beyond: float) -> tuple[float, float
     largest = float(process.sigma(process.t_max))
     if np.isfinite(process.sigma_inv(beyond * largest)):
         largest *= beyond
-    # Rounded down to float32, in which the samplers name it: a bridge has no time for anything larger.
+    # Rounded down to float32, in which the samplers name it: there may be no time for anything larger.
     return float(process.sigma(t_eps)), float(np.nextafter(np.float32(largest), np.float32(0)))
 
 

@@ -23,10 +23,12 @@ class BBED(Process):
         E = Ei(2 (t-1) ln k) - Ei(-2 ln k)
 
     ``c2`` = g(0)^2 is the squared scale (``theta`` in the authors' code), ``k`` > 1. The std rises, peaks
-    and falls to 0 at t = 1, where the process is undefined: it ends at t_max = 0.999.
+    and falls to 0 at t = 1, where the process is undefined: sampling and training start at t_max = 0.999. sigma rises
+    without bound up to t = 1, so that every larger level has a time between, which stochastic Heun asks for.
     """
 
     t_max: ClassVar[float] = 0.999
+    t_end: ClassVar[float] = 1 - 1e-12
 
     c2: float = 0.08
     k: float = 2.6

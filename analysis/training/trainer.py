@@ -52,6 +52,7 @@ class Trainer:
         self.optimiser = torch.optim.Adam(self.network.parameters(), lr=recipe.lr, betas=(0.9, 0.99), fused=True)
         self.generator = torch.Generator(self.device).manual_seed(recipe.seed)
         self.corpus, self.transform, self.step, self.seconds = corpus.to(self.device), Transform(), 0, 0.0
+        self.resumed = (0, 0.0)  # step and seconds at which this process went on
         self.denoiser = NetworkDenoiser(self.network, recipe.preconditioning, recipe.process)
 
     @property
@@ -152,7 +153,7 @@ class Trainer:
         self.ema = {name: value.to(self.device) for name, value in state["ema"].items()}
         self.optimiser.load_state_dict(state["optimiser"])
         self.generator.set_state(state["generator"])
-        self.step, self.seconds = state["step"], state["seconds"]
+        self.step, self.seconds = self.resumed = state["step"], state["seconds"]
 
 
 def draw_levels(recipe: Recipe, phase: Phase, shape, generator: torch.Generator) -> tuple[dict[str, Tensor], Tensor]:

@@ -30,6 +30,12 @@ def enhance(
     steps: Annotated[int | None, typer.Option(help="Steps of the sampler.")] = None,
     start: Annotated[float | None, typer.Option(help="Reverse start t_rsp, 0.03 to 1.")] = None,
     fusion: Annotated[float | None, typer.Option(help="Weight of the predictive estimate, 0 to 1.")] = None,
+    alpha: Annotated[
+        float | None, typer.Option(help="Weight of the generative state in the first step, 0 to 1 (1: no fusion).")
+    ] = None,
+    beta: Annotated[
+        float | None, typer.Option(help="Weight of the generative result in the last step, 0 to 1 (1: no fusion).")
+    ] = None,
     seed: Annotated[int, typer.Option(help="Seed of the noise.")] = 0,
     device: DeviceOption = "cpu",
     rate: Annotated[int | None, typer.Option(help="Sample rate of the output in Hz; by default the input's.")] = None,
@@ -68,7 +74,8 @@ def enhance(
     """
     from analysis.batch_enhance import find_items
 
-    settings = {"sampler": sampler, "steps": steps, "start": start, "fusion": fusion, "seed": seed}
+    settings = {"sampler": sampler, "steps": steps, "start": start, "fusion": fusion, "alpha": alpha, "beta": beta}
+    settings["seed"] = seed
     if len(noisy) == 1 and not output.is_dir() and not _is_many(noisy[0]):
         for name, value in (("format", ending), ("clean", clean), ("table", table)):
             check(value is None, name, value, "a folder of noisy files; with one file, name its output")

@@ -19,7 +19,9 @@ def train(
     out: Annotated[Path, typer.Option(help="Each recipe is trained in OUT/NAME; what is there is continued.")] = Path(
         "runs"
     ),
-    steps: Annotated[int | None, typer.Option(help="Steps of each recipe; fewer than its own shorten all phases.")] = None,
+    steps: Annotated[
+        int | None, typer.Option(help="Steps of each recipe; fewer than its own shorten all phases.")
+    ] = None,
     minutes: Annotated[float | None, typer.Option(help="Minutes for each recipe, instead of its steps.")] = None,
     device: DeviceOption = "cpu",
     threads: Annotated[int | None, typer.Option(help="Threads of the processor.")] = None,

@@ -9,15 +9,19 @@ OUVP and VP).
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from functools import lru_cache
 
 import ipywidgets as widgets
 import numpy as np
+import pandas as pd
 import torch
 
 from analysis.checkpoints import Model
+from analysis.datasets import Pair
 from analysis.enhancement import Run, enhance
 from analysis.experiments.papers import design_space as paper
+from analysis.experiments.probes import output_distance
 from analysis.gaussian import moments
 from analysis.plotting.style import looks
 from analysis.preconditioning import ENTRIES, SETS, Preconditioning
@@ -58,6 +62,7 @@ class DesignSpaceExplorer(PaperExplorer):
     Controls, each with a ``value``: ``clip``, ``network``, ``process``, ``sampler``, ``steps``, ``churn`` (S_churn/N),
     ``twin``, ``start``, ``prior``, ``fusion``, ``seed``. ``entries``: a drop-down list for each coefficient.
     Charts: ``mean``, ``noise``, ``std``; ``seen``, ``coefficients``, ``weights``; ``ends``, ``stirred``; ``apart``.
+    :meth:`distance` measures the last.
     """
 
     wanted = ("flagship", "parent", "ouve-1", *paper.TRAINED, *paper.ROWS[1:])
@@ -97,6 +102,7 @@ class DesignSpaceExplorer(PaperExplorer):
         self.apart = Chart("Same network, with and without drift", Axis("Steps", (0.9, 64), log=True), far)
         self.entries = {name: small_choice(name, list(options), "edm") for name, options in ENTRIES.items()}
         self.fits, self.drift = widgets.HTML(), widgets.HTML()
+        self._lines = pd.DataFrame()
         self._distances: dict[object, tuple[float, int]] = {}
         self._powers: dict[str, tuple[float, float, float] | None] = {}
         self._formula(self.entries.values())
@@ -140,6 +146,16 @@ class DesignSpaceExplorer(PaperExplorer):
     def preconditioning(self) -> Preconditioning:
         """The set that the six entries amount to."""
         return Preconditioning(**{name: control.value for name, control in self.entries.items()})
+
+    def distance(self, pairs: Sequence[Pair], steps: Sequence[int] = (2, 4, 8)) -> pd.DataFrame:
+        """How far the outputs of OUVE2 and VE, and of OUVP and VP, are apart with the chosen network, in dB.
+
+        The means are drawn as lines. Columns and measure: :func:`analysis.experiments.probes.output_distance`.
+        """
+        both = {f"{a}, {b}": (a, b) for a, b in (("OUVE2", "VE"), ("OUVP", "VP"))}
+        self._lines = output_distance(self._model(self._position()), pairs, both, steps)
+        self._draw_apart()
+        return self._lines
 
     # -- what moves at once ----------------------------------------------------------------------
     def _preview(self, position) -> None:
@@ -247,14 +263,20 @@ class DesignSpaceExplorer(PaperExplorer):
         return {f"as {twin}": other}
 
     def _presented(self, found: Try) -> None:
+        self._draw_apart(found.position)
+        self._describe_drift(found)
+
+    def _draw_apart(self, current=None) -> None:
+        """Distances of the twins that were tried, and means of those that :meth:`distance` measured."""
         points = [
-            point(
-                p.steps, db, _LOOKS[p.process][0], _LOOKS[p.process][1], current=p == found.position, tip=f"{db:.1f} dB"
-            )
+            point(p.steps, db, *_LOOKS[p.process], current=p == current, tip=f"{db:.1f} dB")
             for p, (db, _) in self._distances.items()
         ]
-        self.apart.draw([], points)
-        self._describe_drift(found)
+        means = self._lines.groupby(["pair", "steps"])["distance_db"].mean() if len(self._lines) else {}
+        names = list(dict.fromkeys(name for name, _ in means.index)) if len(self._lines) else []
+        paint = [_LOOKS[name.split(",")[0]][0] for name in names]
+        lines = [line(n, means[n].index, means[n], colour) for n, colour in zip(names, paint, strict=True)]
+        self.apart.draw(lines, points)
 
     def _describe_drift(self, found: Try | None = None) -> None:
         words = (

@@ -10,7 +10,7 @@ exact for Gaussian speech (:func:`analysis.gaussian.moments`), and moves with th
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import lru_cache
 
 import ipywidgets as widgets
@@ -20,7 +20,7 @@ import torch
 from analysis.checkpoints import Model
 from analysis.datasets import Pair
 from analysis.enhancement import Run
-from analysis.experiments.fit_fusion import fit_beta, outputs
+from analysis.experiments.fit_fusion import Fit, fit_beta, outputs
 from analysis.experiments.papers import joint as paper
 from analysis.gaussian import moments
 from analysis.plotting.style import looks
@@ -49,6 +49,7 @@ class JointDecodersExplorer(PaperExplorer):
 
     Controls, each with a ``value``: ``clip``, ``network``, ``where``, ``alpha``, ``beta``, ``beta_from``, ``form``,
     ``decoder``, ``steps``, ``sampler``, ``start``, ``seed``. Charts: ``shares``, ``noise``; ``errors``; ``cost``.
+    :meth:`fit` fits beta.
     """
 
     wanted = _MODELS
@@ -183,9 +184,7 @@ class JointDecodersExplorer(PaperExplorer):
         return super()._work(position, progress)
 
     def _call(self, position, clip: Clip) -> dict:
-        setting = {name: getattr(position, name) for name in ("sampler", "steps", "start")}
-        setting |= {"sde": OUVE(), "prior": "noisy", "fusion": 0.0}
-        fusion = self._fusion(position)
+        setting, fusion = self._usual(position), self._fusion(position)
         if position.beta_from == "fitted" and fusion.beta < 1:
             fusion = self._fusion(position, self._fitted(position, setting, fusion))
         chosen = {"alpha": fusion.alpha, "beta": fusion.beta}
@@ -194,6 +193,17 @@ class JointDecodersExplorer(PaperExplorer):
         if position.decoder == "every step" and self.networks.decoders(position.network):
             chosen["predict_every"] = True
         return setting | chosen | {"seed": position.seed}
+
+    def fit(self, pairs: Sequence[Pair]) -> Fit:
+        """The beta with the least error over some clips, with the network and the other settings of the controls."""
+        position = self._position()
+        fusion = self._fusion(position)
+        chosen = {"alpha": fusion.alpha, "fusion_form": fusion.fusion_form, "fuse_every": fusion.fuse_every}
+        return fit_beta(self._model(position), pairs, **self._usual(position), **chosen, seed=position.seed)
+
+    def _usual(self, position) -> dict:
+        setting = {name: getattr(position, name) for name in ("sampler", "steps", "start")}
+        return setting | {"sde": OUVE(), "prior": "noisy", "fusion": 0.0}
 
     def _fitted(self, position, setting: dict, fusion: Fusion) -> float:
         """Beta that fits other clips best in this setting, rounded to 0.01; runs once for each."""

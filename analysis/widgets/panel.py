@@ -346,9 +346,11 @@ class ModelExplorer(Explorer):
         self._presented(found)
 
     # -- tries ------------------------------------------------------------------------------------
-    def _words(self, found: Try) -> str:
-        clip, *rest = found.position._asdict().items()
-        return ", ".join([clip[1], *(f"{name} {f'{v:g}' if _number(v) else v}" for name, v in rest)])
+    def _words(self, found: Try, short: bool = False) -> str:
+        """The setting of a try; ``short``: only what differs between the tries, with the first control."""
+        clip, first, *rest = found.position._asdict().items()
+        kept = [(n, v) for n, v in rest if not short or any(getattr(t.position, n) != v for t in self.tries)]
+        return ", ".join([clip[1], *(f"{name} {f'{v:g}' if _number(v) else v}" for name, v in (first, *kept))])
 
     def _draw_plane(self, current: Try | None = None) -> None:
         lines, points = self._backdrop()
@@ -363,7 +365,7 @@ class ModelExplorer(Explorer):
         self._still = True
         try:
             self.trail.options = [
-                (f"{index + 1}: {describe(found)} \u2190 {self._words(found)}", index)
+                (f"{index + 1}: {describe(found)} \u2190 {self._words(found, short=True)}", index)
                 for index, found in enumerate(self.tries)
             ]
             here = [index for index, found in enumerate(self.tries) if found.position == current.position]

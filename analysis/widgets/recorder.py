@@ -22,6 +22,6 @@ class Recorder(anywidget.AnyWidget):
     _esm = _HERE / "recorder.js"
     _css = _HERE / "widgets.css"
 
-    wav = traits.Bytes(b"").tag(sync=True)
+    wav = traits.Bytes(b"").tag(sync=True, from_json=lambda value, widget: bytes(value))  # it comes as a memoryview
     takes = traits.Int(0).tag(sync=True)
     most_seconds = traits.Float(12.0).tag(sync=True)

@@ -47,7 +47,7 @@ def verdicts(paper: str, store=None, clips: Sequence[str] | None = None) -> widg
     top = "".join(f"<th {_CELL}>{head}</th>" for head in heads)
     note = caption(
         "Measured: the first check of the claim, mean over clips with its 95 % interval; the verdict takes all checks "
-        "that decide. Reproduced: every interval lies where the claim puts it. Not run: results or networks are missing."
+        "that decide. Reproduced: every interval is where the claim puts it. Not run: results or networks are missing."
     )
     style = "border-collapse:collapse;line-height:1.4;max-width:1200px"
     return widgets.HTML(f'<table style="{style}"><tr>{top}</tr>{"".join(lines)}</table>{note}')
@@ -102,9 +102,9 @@ def _picture(make: Callable, evidence: Evidence) -> bytes:
 class RunAgain(widgets.VBox):
     """A part of a paper's grid to choose and run, with progress, and a comparison with the shipped rows.
 
-    Controls: ``part``, ``rows`` (cells of the part), ``clips``, ``seeds``, ``fast`` (few steps instead of the paper's).
-    :meth:`run` does what the button does, and blocks. ``table``: the rows of the last run; ``drawn``: figures of it.
-    Finished cells are read back, so that a run that was stopped goes on where it was.
+    Controls: ``part``, ``network`` (instead of the paper's), ``rows`` (cells of the part), ``clips``, ``seeds``,
+    ``fast`` (few steps instead of the paper's). :meth:`run` does what the button does, and blocks. ``table``: the rows
+    of the last run; ``drawn``: figures of it. Finished cells are read back, so that a run that was stopped goes on.
     """
 
     def __init__(self, paper: str, clips="demo", store=STORE):
@@ -122,13 +122,13 @@ class RunAgain(widgets.VBox):
         self.job = LatestJob(self._work, self._show, self._busy, self._fail)
         self.button.on_click(lambda _: self._start())
         self.stop.on_click(lambda _: self.job.cancel())
-        for control in (self.part, self.fast):
+        for control in (self.part, self.fast, self.network):
             control.observe(lambda change: self._list(), names="value")
         for control in (self.rows, self.clips, self.seeds):
             control.observe(lambda change: self._describe(), names="value")
         self._list()
         wrap = {"flex_flow": "row wrap"}
-        top = widgets.HBox([self.part, self.fast], layout=wrap)
+        top = widgets.HBox([self.part, self.network, self.fast], layout=wrap)
         middle = widgets.HBox([self.rows, self.clips, self.seeds], layout=wrap)
         last = widgets.HBox([self.button, self.stop, self.bar, self.words], layout=wrap)
         super().__init__([top, middle, last, self.result, self.drawn])
@@ -150,6 +150,9 @@ class RunAgain(widgets.VBox):
         style, wide = {"description_width": "60px"}, {"width": "560px"}
         parts = [(f"{name}: {part.about}", name) for name, part in self.module.parts().items()]
         self.part = widgets.Dropdown(description="part", options=parts, style=style, layout=wide)
+        networks = [("the paper's own", None), *((name, name) for name in _networks())]
+        about = {"description": "network", "style": style, "layout": {"width": "250px"}}
+        self.network = widgets.Dropdown(options=networks, value=self._first_network(), **about)
         self.fast = widgets.Checkbox(True, description="few steps, to try it out", indent=False)
         self.rows = widgets.SelectMultiple(description="rows", rows=8, style=style, layout=wide)
         list_of = {"options": names, "value": names[:2], "rows": 8, "style": style, "layout": {"width": "260px"}}
@@ -157,9 +160,14 @@ class RunAgain(widgets.VBox):
         number = {"min": 1, "max": 10, "style": style, "layout": {"width": "130px"}}
         self.seeds = widgets.BoundedIntText(1, description="seeds", **number)
 
+    def _first_network(self) -> str | None:
+        """None, the paper's own networks, where one of them is here; else the first that is."""
+        needed = [model for part in self.module.parts().values() for model in part.models]
+        return None if set(needed) - set(missing_models(needed)) else _networks()[0]
+
     def _list(self) -> None:
         """The rows of the part, without those whose network is not here."""
-        cells = self.module.parts(fast=self.fast.value)[self.part.value].cells()
+        cells = self.module.parts(fast=self.fast.value, model=self.network.value)[self.part.value].cells()
         missing = set(missing_models(list(dict.fromkeys(cell.model for cell in cells))))
         self.missing = sorted(missing)
         self._cells = [cell for cell in cells if cell.model not in missing][:_LISTED]
@@ -225,6 +233,12 @@ class RunAgain(widgets.VBox):
         self.error = error
         if error is not None:
             self.result.value = f'<div role="alert" style="color:#b00020">{escape(str(error))}</div>'
+
+
+def _networks() -> list[str]:
+    from analysis.checkpoints import list_models  # torch, which verdicts and figures do without
+
+    return list_models()
 
 
 def _labels(cells: Sequence[Cell]) -> list[str]:

@@ -150,7 +150,6 @@ def _code(value, clip: Clip) -> str:
 def describe(found: Try) -> str:
     """One line of the list of tries: the point on the trade-off plane, overall quality, and what it cost."""
     names = ("noise_attenuation", "speech_pesq", "pesq", *(name for name in found.scores if name == "dnsmos_ovrl"))
-    words = [
-        f"{METRICS[n].label} {found.scores[n]:.2f} {METRICS[n].unit}" for n in names if np.isfinite(found.scores[n])
-    ]
+    known = [(METRICS[name], found.scores[name]) for name in names if np.isfinite(found.scores[name])]
+    words = [f"{about.label.split(' (')[0]} {value:.2f}{' dB' * (about.unit == 'dB')}" for about, value in known]
     return ", ".join([*words, f"{found.run.nfe} evaluations"])

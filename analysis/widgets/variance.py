@@ -84,9 +84,10 @@ class VarianceExplorer(ModelExplorer):
         self.std.draw(lines, [point(start, process.std(start), colour, **here)], unseen)
         gap = float(process.prior_gap(start))
         size = gap * self._distance(position.clip)
+        here = f", in this clip by {size:.2g} ({size**2:.1g} nats per coefficient)" if np.isfinite(size) else ""
         self.note.value = caption(
-            f"At the start the prior is off by {gap:.2f} |x\u2080 \u2212 y| standard deviations, in this clip by "
-            f"{size:.2g} ({size**2:.1g} nats per coefficient). The scale widens the noise, never the mean."
+            f"At the start the prior is off by {gap:.2f} |x\u2080 \u2212 y| standard deviations{here}. "
+            "The scale widens the noise, never the mean."
         )
 
     def _colour(self, position) -> str:

@@ -18,7 +18,7 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
 SHOTS = Path(os.environ.get("SCREENSHOTS", ROOT / "results" / "screenshots"))
-LONG = 180_000  # ms, for what runs the model on a busy machine
+LONG = 120_000  # ms, for what runs the model on a busy machine
 #: What the console may say: parts of JupyterLab's and Voila's own noise, which is there without us, too.
 FOREIGN = ("favicon", "fonts.googleapis")
 

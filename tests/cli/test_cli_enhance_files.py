@@ -9,21 +9,21 @@ import pandas as pd
 import pytest
 import soundfile
 
-from analysis import batch_enhance
-from analysis.batch_enhance import Item, enhance_file, enhance_files, find_items
+from analysis.audio import writing_audio
+from analysis.batch_enhance import Item, enhance_file, enhance_files, find_items, folder, scores, single
 from analysis.datasets import load_pair
 from analysis.enhancement import enhance
 from analysis.errors import ArgumentError
 
 
-def files(folder):
+def files(place):
     """Every file below a folder with its bytes, hidden ones too."""
-    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+    return {path.relative_to(place).as_posix(): path.read_bytes() for path in place.rglob("*") if path.is_file()}
 
 
-def sounds(folder):
+def sounds(place):
     """Every sound file below a folder with its samples (an ogg stream bears a random number)."""
-    return {name: soundfile.read(folder / name)[0].tolist() for name in files(folder) if name != "enhance.json"}
+    return {name: soundfile.read(place / name)[0].tolist() for name in files(place) if name != "enhance.json"}
 
 
 @pytest.fixture
@@ -72,15 +72,15 @@ def test_a_long_file_is_enhanced_in_stretches_that_cannot_be_heard(
     tmp_path, quarter, noise_file, monkeypatch, rate, out_rate, seconds
 ):
     """The model is linear here: the cross-faded stretches must give a quarter of the whole, resampled."""
-    monkeypatch.setattr(batch_enhance, "STRETCH", 1.0)
-    monkeypatch.setattr(batch_enhance, "OVERLAP", 0.25)
-    lengths, read = [], batch_enhance.read_stretch
+    monkeypatch.setattr(single, "STRETCH", 1.0)
+    monkeypatch.setattr(single, "OVERLAP", 0.25)
+    lengths, read = [], single.read_stretch
 
     def spy(path, start, samples, argument):
         lengths.append(samples)
         return read(path, start, samples, argument)
 
-    monkeypatch.setattr(batch_enhance, "read_stretch", spy)
+    monkeypatch.setattr(single, "read_stretch", spy)
     # Speech band only: what lies above a filter's pass band depends on where a stretch begins.
     time = np.arange(round(seconds * rate)) / rate
     x = (0.3 * np.sin(2 * np.pi * 440 * time) + 0.1 * np.sin(2 * np.pi * 1900 * time)).astype(np.float32)
@@ -100,13 +100,13 @@ def test_a_long_file_is_enhanced_in_stretches_that_cannot_be_heard(
 
 def test_ten_minutes_need_the_memory_of_a_stretch(tmp_path, quarter, monkeypatch):
     """The long way, cheap: silence takes no network, and no stretch is longer than STRETCH."""
-    largest, real = [], batch_enhance.read_stretch
+    largest, real = [], single.read_stretch
 
     def spy(path, start, samples, argument):
         largest.append(samples)
         return real(path, start, samples, argument)
 
-    monkeypatch.setattr(batch_enhance, "read_stretch", spy)
+    monkeypatch.setattr(single, "read_stretch", spy)
     soundfile.write(tmp_path / "in.flac", np.zeros(601 * 8000, np.int16), 8000)
     enhance_file(quarter, tmp_path / "in.flac", tmp_path / "out.flac")
     about = soundfile.info(tmp_path / "out.flac")
@@ -187,22 +187,22 @@ def test_rate_depth_and_format_are_chosen(quarter, recordings, tmp_path):
 def test_an_interruption_leaves_whole_files_and_the_same_command_goes_on(quarter, recordings, tmp_path, monkeypatch):
     whole = tmp_path / "whole"
     run(quarter, recordings, whole)
-    out, real, calls = tmp_path / "out", batch_enhance.enhance_file, []
+    out, real, calls = tmp_path / "out", folder.enhance_file, []
 
     def interrupted(model, noisy, output, *rest, **more):
         calls.append(output)
         if len(calls) == 3:
-            with batch_enhance.writing_audio(output, 16000) as write:
+            with writing_audio(output, 16000) as write:
                 write(np.zeros(10, np.float32))
                 raise KeyboardInterrupt
         return real(model, noisy, output, *rest, **more)
 
-    monkeypatch.setattr(batch_enhance, "enhance_file", interrupted)
+    monkeypatch.setattr(folder, "enhance_file", interrupted)
     with pytest.raises(KeyboardInterrupt):
         run(quarter, recordings, out)
     half = sounds(out)
     assert len(half) == 2 and all(half[name] == sounds(whole)[name] for name in half)
-    monkeypatch.setattr(batch_enhance, "enhance_file", real)
+    monkeypatch.setattr(folder, "enhance_file", real)
     assert run(quarter, recordings, out).skipped == 2
     assert sounds(out) == sounds(whole)
 
@@ -210,7 +210,7 @@ def test_an_interruption_leaves_whole_files_and_the_same_command_goes_on(quarter
 def test_left_behind_temporaries_of_unfinished_files_are_removed(tmp_path):
     for name in (".a.x1.tmp.wav", ".b.x2.tmp.wav", ".a.wav", "a.tmp.wav"):
         (tmp_path / name).write_bytes(b"")
-    batch_enhance._remove_temporaries([tmp_path / "a.wav"])
+    folder._remove_temporaries([tmp_path / "a.wav"])
     assert sorted(os.listdir(tmp_path)) == [".a.wav", ".b.x2.tmp.wav", "a.tmp.wav"]
 
 
@@ -277,8 +277,8 @@ def test_links_are_followed_and_circles_left(quarter, recordings, tmp_path, nois
 
 
 def test_several_sources_and_names_that_leave_the_folder(tmp_path, quarter, noise_file):
-    for folder in ("one", "two"):
-        noise_file(tmp_path / folder / "x.wav")
+    for name in ("one", "two"):
+        noise_file(tmp_path / name / "x.wav")
     noise_file(tmp_path / "y.wav")
     items = find_items([tmp_path / "one", tmp_path / "two", tmp_path / "y.wav"], tmp_path / "out")
     assert [item.name for item in items] == ["one/x.wav", "two/x.wav", "y.wav"]
@@ -326,7 +326,7 @@ def test_scores_where_there_are_references(quarter, pairs, tmp_path, monkeypatch
     def never(*_):
         raise AssertionError("scored again")
 
-    monkeypatch.setattr(batch_enhance, "score", never)
+    monkeypatch.setattr(scores, "score", never)
     report = run(quarter, pairs, tmp_path / "out", table=table)
     assert (report.skipped, len(report.rows), report.failed) == (2, 2, [])
 

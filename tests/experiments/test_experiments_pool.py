@@ -15,7 +15,8 @@ from analysis.errors import ArgumentError
 from analysis.experiments import Grid, Store, ablate, baseline, network, work
 from analysis.metrics import METRICS
 
-QUIET = {"progress": False, "jobs": 1}
+CHEAP = {"progress": False, "metrics": "si_sdr"}
+QUIET = {**CHEAP, "jobs": 1}
 
 
 def deadly(pairs, flag=None) -> LazyPairs:
@@ -41,16 +42,16 @@ def some(clips, count: int) -> list:
 
 
 def test_a_worker_that_dies_once_costs_nothing(clips, tmp_path):
-    table = baseline(deadly(some(clips, 4), tmp_path / "flag"), tmp_path / "store", jobs=2, progress=False)
+    table = baseline(deadly(some(clips, 4), tmp_path / "flag"), tmp_path / "store", jobs=2, **CHEAP)
     assert (tmp_path / "flag").exists() and list(table["status"]) == ["ok"] * 4
     assert len(Store(tmp_path / "store").keys()) == 4
 
 
 def test_a_cell_that_kills_its_process_costs_its_own_row(clips, tmp_path):
     with pytest.warns(UserWarning, match="1 of 4 rows failed.*1: failed: ChildProcessError: its process was killed"):
-        table = baseline(deadly(some(clips, 4)), tmp_path, jobs=2, progress=False)
+        table = baseline(deadly(some(clips, 4)), tmp_path, jobs=2, **CHEAP)
     assert [status[:6] for status in table["status"]] == ["ok", "failed", "ok", "ok"]
-    assert table["pesq"].isna().tolist() == [False, True, False, False] and len(Store(tmp_path).keys()) == 3
+    assert table["si_sdr"].isna().tolist() == [False, True, False, False] and len(Store(tmp_path).keys()) == 3
 
 
 def test_a_disk_that_fills_up_keeps_what_is_finished(clips, tmp_path, monkeypatch):
@@ -86,7 +87,7 @@ def test_ctrl_c_says_what_is_left_and_keeps_what_is_finished(clips, tmp_path, mo
 TOGETHER = """
 import sys
 from analysis.experiments import Store, baseline
-table = baseline(["demo-01", "demo-02", "demo-03", "demo-04"], sys.argv[1], jobs=1, progress=False)
+table = baseline(["demo-01", "demo-02", "demo-03", "demo-04"], sys.argv[1], jobs=1, progress=False, metrics="pesq")
 print(*table["pesq"], len(Store(sys.argv[1]).keys()), sorted(table.attrs["corrupt"]))
 """
 
@@ -104,7 +105,7 @@ def test_a_corrupt_cell_is_named_with_the_table(clips, tmp_path):
     Store(tmp_path).path(first["cell"][1]).write_bytes(b"\0" * 100)
     with pytest.warns(UserWarning, match="is damaged"):
         second = baseline(some(clips, 2), tmp_path, **QUIET)
-    assert second.attrs["corrupt"] == [f"{first['cell'][1]}.json.corrupt"] and second["pesq"].equals(first["pesq"])
+    assert second.attrs["corrupt"] == [f"{first['cell'][1]}.json.corrupt"] and second["si_sdr"].equals(first["si_sdr"])
     assert first.attrs["corrupt"] == [] and second.attrs["read"] == second.attrs["run"] == 1
 
 

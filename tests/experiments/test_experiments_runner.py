@@ -74,7 +74,8 @@ SCRIPT = """
 import sys
 from analysis.datasets import load_pairs
 from analysis.experiments import Grid, ablate
-ablate(Grid(model=sys.argv[1], steps=range(1, 200)), sys.argv[3], sys.argv[2], jobs=1, progress=False)
+grid = Grid(model=sys.argv[1], steps=range(1, 200))
+ablate(grid, sys.argv[3], sys.argv[2], jobs=1, progress=False, metrics="si_sdr")
 """
 
 
@@ -95,7 +96,8 @@ def test_kill_nine_loses_no_finished_cell(tiny, clips, tmp_path):
         process.wait()
     finished = {name: Store(folder).path(name).stat().st_mtime_ns for name in Store(folder).keys()}
     assert 3 <= len(finished) < 100
-    table = ablate(Grid(model=tiny, steps=range(1, len(finished) + 2)), str(tmp_path / "clips"), folder, **QUIET)
+    grid = Grid(model=tiny, steps=range(1, len(finished) + 2))
+    table = ablate(grid, str(tmp_path / "clips"), folder, **QUIET, metrics="si_sdr")
     assert counts(table) == {"read": len(finished), "run": 1, "failed": 0}
     assert all(Store(folder).path(name).stat().st_mtime_ns == mtime for name, mtime in finished.items())
 

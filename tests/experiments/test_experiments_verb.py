@@ -30,7 +30,7 @@ def place(tiny, clips, tmp_path, monkeypatch):
 
 def ablate(place, *more) -> list[str]:
     common = ["ablate", str(place / "grid.json"), "--clips", str(place / "pairs"), "--store", str(place / "store")]
-    return [*common, "--jobs", "1", *more]
+    return [*common, "--jobs", "1", "--metrics", "pesq,si_sdr", *more]
 
 
 def test_a_grid_file_becomes_a_table_and_is_held_against_the_shipped_one(place, capsys):

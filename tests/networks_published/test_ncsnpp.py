@@ -125,6 +125,52 @@ def test_resampling_is_the_filter_1_3_3_1():
     torch.testing.assert_close(upsample(small), (2 * rows) @ small @ (2 * columns).T)  # the transpose, gain 2 an axis
 
 
+def same_without_gradients(run, tolerance=0.0):
+    """What runs with gradients and what runs without, where memory is used again and the embedding joins a bias."""
+    with_gradients = run()
+    with torch.inference_mode():
+        without = run()
+    assert (without - with_gradients).abs().max() <= tolerance
+
+
+@pytest.mark.parametrize("resample", [None, downsample, upsample])
+@pytest.mark.parametrize("batch", [1, 2])
+def test_a_block_gives_the_same_without_gradients_and_leaves_its_input_alone(resample, batch):
+    block, generator = stirred(ResidualBlock(8, 16, 12, resample=resample)), torch.Generator().manual_seed(3)
+    x, e = torch.randn(batch, 8, 6, 4, generator=generator), torch.randn(batch, 12, generator=generator)
+    before = x.clone()
+    same_without_gradients(lambda: block(x, e))
+    assert torch.equal(x, before)
+    alone = torch.cat([block(x[i : i + 1], e[i : i + 1]) for i in range(batch)])
+    torch.testing.assert_close(block(x, e), alone, atol=1e-5, rtol=1e-5)
+    h = (
+        block.conv1((resample or (lambda p: p))(torch.nn.functional.silu(block.norm1(x))))
+        + block.embed(e)[..., None, None]
+    )
+    h = block.conv2(torch.nn.functional.silu(block.norm2(h)))
+    plain = (block.shortcut((resample or (lambda p: p))(x)) + h) / 2**0.5
+    torch.testing.assert_close(block(x, e), plain, atol=1e-5, rtol=1e-5)
+
+
+def test_the_network_gives_the_same_without_gradients():
+    network = stirred(NCSNpp(TINY)).eval()
+    a, y = torch.randn(2, 1, 16, 8, dtype=torch.complex64, generator=torch.Generator().manual_seed(4))
+    same_without_gradients(lambda: network(a, y, torch.tensor([-0.3])))
+
+
+def test_enlarging_in_bfloat16_stays_in_bfloat16():
+    x = torch.randn(1, 4, 3, 5, generator=torch.Generator().manual_seed(5))
+    with torch.autocast("cpu", torch.bfloat16):
+        small = upsample(x.bfloat16())
+    assert small.dtype == torch.bfloat16
+    torch.testing.assert_close(small.float(), upsample(x), atol=0.05, rtol=0.02)
+
+
+def test_enlarging_is_differentiable():
+    x = torch.randn(1, 2, 3, 2, dtype=torch.float64, requires_grad=True, generator=torch.Generator().manual_seed(6))
+    assert torch.autograd.gradcheck(upsample, (x,))
+
+
 def test_attention_is_softmax_over_all_positions():
     attention = stirred(Attention(8))
     x = torch.randn(1, 8, 3, 2, generator=torch.Generator().manual_seed(1))

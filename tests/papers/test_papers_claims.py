@@ -4,20 +4,21 @@ import math
 import subprocess
 import sys
 
-import pandas as pd
 import pytest
 
 from analysis.errors import ArgumentError
 from analysis.experiments.claims import as_text, evaluate, verdict
 from analysis.experiments.claims import claims as all_claims
-from analysis.experiments.contrasts import Estimate, Largest
+from analysis.experiments.contrasts import Estimate, Largest, Spread
 from analysis.experiments.evidence import Evidence, missing_models, write_probe
+from analysis.experiments.identity import identity, model_files
 from analysis.experiments.papers import PAPERS, paper_module
 from analysis.experiments.papers.plan import ABOVE, BELOW, Region, normalised
 from analysis.experiments.shipped import publish_results
+from analysis.experiments.store import Store
+from analysis.metrics import METRICS
 
 COUNTS = {"variance": 7, "design_space": 8, "joint": 10, "weighted": 8}
-FAST = 30  # evaluations of the network and metrics that a clip may cost per claim, at most
 
 
 @pytest.mark.parametrize("paper", PAPERS)
@@ -39,11 +40,11 @@ def test_every_part_and_probe_is_there_for_a_claim_or_a_figure(paper):
 
 
 @pytest.mark.parametrize("paper", PAPERS)
-def test_a_paper_costs_no_more_than_half_an_hour(paper):
+def test_a_paper_costs_less_than_an_hour(paper):
     """30 clips of 3 s on two cores, 0.15 s of a core per evaluation (0.06 s for the small models), 8 for the metrics."""
     cells = {cell for part in paper_module(paper).parts().values() for cell in part.cells()}
     seconds = sum((0.15 if c.model == "flagship" else 0.06) * (c.evaluations + 8) for c in cells)
-    assert 30 * seconds / 2 < 1.3 * 30 * 60
+    assert 30 * seconds / 2 < 45 * 60
     fast = {cell for part in paper_module(paper).parts(fast=True).values() for cell in part.cells()}
     assert max(cell.evaluations for cell in fast) <= 17
 
@@ -85,7 +86,7 @@ def test_results_with_the_opposite_effects_reproduce_none_that_has_a_direction(t
     for claim in paper_module(paper).CLAIMS:
         directed = [check.region in (ABOVE, BELOW) for check in claim.checks if check.decides]
         outcome, findings = evaluate(claim, evidence)
-        if all(directed) and not isinstance(claim.checks[0].contrast, Largest):
+        if all(directed) and not isinstance(claim.checks[0].contrast, (Largest, Spread)):
             assert outcome in ("reversed", "not run"), (claim.id, outcome, findings)
 
 
@@ -130,7 +131,8 @@ def test_the_public_table_has_every_claim_with_its_numbers_and_a_text(made_up, m
     assert "published: +0.93 PESQ at 5 steps" in text and "n = 18" in text
     detail = all_claims("joint", detail=True)
     assert len(detail) == sum(len(claim.checks) for claim in paper_module("joint").CLAIMS)
-    assert len(all_claims("variance", clips=[f"mixture-{i:02d}" for i in range(4)]).query("n == 4")) >= 5
+    few = all_claims("weighted", clips=[f"mixture-{i:02d}" for i in range(4)])
+    assert set(few["n"]) == {0, 2, 4}  # pairs are left out, and two identities have two rows
     with pytest.raises(ArgumentError, match="^paper: got nothing, wanted one of variance"):
         all_claims("nothing")
 
@@ -140,31 +142,29 @@ import sys
 from analysis.experiments.claims import evaluate
 from analysis.experiments.evidence import Evidence
 from analysis.experiments.papers import paper_module
-sys.modules["torch"] = None
-for paper in ("joint", "weighted"):
-    for claim in paper_module(paper).CLAIMS:
-        if claim.id != "W-7":
-            evaluate(claim, Evidence(paper, folder=sys.argv[1]))
-print("done")
+evidence = Evidence("weighted", folder=sys.argv[1])
+print([evaluate(claim, evidence)[0] for claim in paper_module("weighted").CLAIMS].count("reproduced"))
+print("torch" in sys.modules)
 """
 
 
 def test_shipped_results_are_judged_without_torch(made_up):
     done = subprocess.run([sys.executable, "-c", CALL, str(made_up)], capture_output=True, text=True, timeout=120)
-    assert done.stdout == "done\n", done.stderr
+    assert done.stdout == "8\nFalse\n", done.stderr
 
 
-def test_a_store_is_read_like_shipped_results(tmp_path, clip_pair, tiny_model, monkeypatch):
-    """Two real cells, run by a small model into a store, are found by their part with the same labels and scores."""
-    from analysis.experiments import ablate
-    from analysis.experiments.papers import variance
-    from analysis.experiments.papers.plan import Part
-
-    monkeypatch.setattr(variance, "parts", lambda: {"scale": part})
-    axes = {"model": tiny_model, "sde": ["OUVE", {"name": "BBED", "c2": 0.5}], "sampler": "em", "steps": 1, "start": 0.5}
-    part = Part("scale", "", (axes,))
-    table = ablate(part.cells(), [clip_pair], tmp_path, jobs=1, progress=False)
+def test_a_store_is_read_like_shipped_results(tmp_path):
+    """Cells as a worker stores them are found by their part, with the labels of ``ablate``; old code's are not."""
+    part = paper_module("variance").parts()["scale"]
+    files, store = model_files("flagship"), Store(tmp_path)
+    for index, cell in enumerate(part.cells()):
+        done = cell.completed(files.process, files.recommended)
+        result = {name: float(index) for name in METRICS} | {f"{name}_status": "ok" for name in METRICS}
+        result |= {"nfe": 15, "seconds": 1.0, "audio": "a"}
+        about = {"clip": "demo-01", "model": "flagship"}
+        store.write(identity("c" * 32, done, files), result, about)
+        store.write({**identity("c" * 32, done, files), "code": "old"}, result, about)
     found = Evidence("variance", tmp_path).table("scale")
-    assert set(found["sde"]) == set(table["sde"]) == {"OUVE", "BBED(c2=0.5)"}
-    both = [t.set_index("sde").sort_index()["pesq"] for t in (found, table)]
-    pd.testing.assert_series_equal(*both)
+    assert sorted(found["pesq"]) == list(range(14)) and set(found["sde"]) == {"OUVE", "BBED"}
+    best = found[found["sde"] == "BBED"].sort_values("variance_scale")["variance_scale"]
+    assert list(best) == [0.1, 0.25, 0.5, 1.0, 2.0, 4.0, 10.0]

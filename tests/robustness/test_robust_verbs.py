@@ -16,7 +16,6 @@ from analysis.cli import main
 from analysis.datasets import load_pairs
 from analysis.errors import ArgumentError
 
-MEANS = {"clip": "x", "reading": "noisy", "nfe": 0, "seconds": 0.0, "pesq": 1.0, "estoi": 0.1, "si_sdr": 2.0}
 QUICK = ("--steps", "1", "--sampler", "em", "--fusion", "0")
 
 
@@ -50,14 +49,21 @@ def place(tmp_path, noise_file, monkeypatch):
 #: A verb's arguments, and a function deep inside it that the interruption comes from.
 VERBS = {
     "doctor": (["doctor"], "analysis.doctor.main"),
-    "models": (["models"], "analysis.checkpoints.list_models"),
+    "models": (["models"], "analysis.experiments.cards.listing"),
+    "models verify": (["models", "verify"], "analysis.experiments.verify.verify"),
     "enhance a file": (["enhance", "rec/a.wav", "-o", "out.wav", *QUICK], "analysis.enhancement.enhance"),
-    "enhance files": (["enhance", "rec", "-o", "out", "--jobs", "1", *QUICK], "analysis.batch_enhance.read_stretch"),
+    "enhance files": (
+        ["enhance", "rec", "-o", "out", "--jobs", "1", *QUICK],
+        "analysis.batch_enhance.single.read_stretch",
+    ),
     "score files": (["score", "rec/a.wav", "rec/b b.wav"], "analysis.metrics.score"),
-    "score pairs": (["score", "--pairs", "pairs", "--csv", "rows.csv"], "analysis.experiments.evaluate.enhance"),
-    "figures": (["figures", "variance", "--jobs", "1", "--out", "out"], "analysis.figures.figures_variance"),
+    "score pairs": (["score", "--pairs", "pairs", "--csv", "rows.csv"], "analysis.experiments.evaluate.score"),
+    "figures": (["figures", "variance"], "analysis.experiments.papers.paper_module"),
+    "claims": (["claims", "variance"], "analysis.experiments.papers.paper_module"),
     "ablate": (["ablate", "variance", "--clips", "pairs", "--store", "s"], "analysis.experiments.runner.ablate"),
-    "train": (["train", "parent", "--data", "corpus"], "analysis.runs.train_and_export"),
+    "train": (["train", "parent", "--data", "speech"], "analysis.runs.train_recipes"),
+    "bench network": (["bench", "network"], "analysis.bench.network_times"),
+    "bench training": (["bench", "training"], "analysis.bench_training.step_times"),
     "data list": (["data", "list"], "analysis.datasets.registry.prepared_names"),
     "data fetch": (["data", "fetch", "voicebank-demand"], "analysis.datasets.preparing.download"),
     "data prepare": (
@@ -146,6 +152,14 @@ WRITING = {
 }
 
 
+def no_evaluation(monkeypatch):
+    """One row of scores without any work."""
+    from analysis.experiments.evaluate import METRICS
+
+    row = {"clip": "x", "reading": "noisy", "nfe": 0, "seconds": 0.0} | dict.fromkeys(METRICS, 1.0)
+    monkeypatch.setattr("analysis.experiments.evaluate.evaluate", lambda *_, **__: [row])
+
+
 @pytest.mark.parametrize("verb", WRITING)
 @pytest.mark.parametrize("number", [errno.ENOSPC, errno.EROFS, errno.EACCES])
 def test_a_disk_that_cannot_be_written_is_one_line(capsys, place, tiny_model, monkeypatch, verb, number):
@@ -156,7 +170,7 @@ def test_a_disk_that_cannot_be_written_is_one_line(capsys, place, tiny_model, mo
         raise OSError(number, os.strerror(number))
 
     monkeypatch.setattr("tempfile.mkstemp", refused)
-    monkeypatch.setattr("analysis.experiments.evaluate.evaluate", lambda *_, **__: [MEANS])
+    no_evaluation(monkeypatch)
     model = [] if verb.startswith("data") else ["--model", tiny_model]
     code, _, err = run(capsys, *WRITING[verb], *model)
     assert code in (1, 2) and os.strerror(number) in err and "Traceback" not in err and err.startswith("error: ")
@@ -173,7 +187,7 @@ def test_a_disk_that_is_full_at_the_last_moment_leaves_nothing(capsys, place, ti
         return real(source, target)
 
     monkeypatch.setattr("os.replace", full)
-    monkeypatch.setattr("analysis.experiments.evaluate.evaluate", lambda *_, **__: [MEANS])
+    no_evaluation(monkeypatch)
     model = [] if verb.startswith("data") else ["--model", tiny_model]
     code, _, err = run(capsys, *WRITING[verb], *model)
     assert code in (1, 2) and os.strerror(errno.ENOSPC) in err and "Traceback" not in err

@@ -252,10 +252,23 @@ def test_the_generic_forms_agree_with_the_closed_ones(consistent):
 
 
 def test_the_generic_inverse_is_nan_out_of_reach():
-    process = BBED()
+    process = BBCD()
     assert np.isnan(process.sigma_inv(process.sigma(process.t_max) * 1.001))
     assert np.isnan(process.sigma_inv(-0.1))
     assert process.sigma_inv(0.0) == pytest.approx(0, abs=1e-9)
+
+
+@pytest.mark.parametrize("c2, k", [(0.08, 2.6), (0.01, 10), (0.51, 2.6)])
+def test_a_bridge_has_a_time_before_its_pole_for_every_larger_level(c2, k):
+    """Near t = 1, sigma^2 = c2 k^2/(1 - t) up to a logarithm: what is above sigma(0.999) lies between."""
+    process = BBED(c2, k)
+    levels = process.sigma(0.999) * np.array([1.001, 2**0.5, 10, 100])
+    t = process.sigma_inv(levels)
+    assert (np.diff(t) > 0).all() and t[0] > 0.999 and t[-1] < 1
+    assert process.sigma(t) == pytest.approx(levels, rel=1e-6)
+    leading = c2 * k**2 / levels**2
+    assert 1 - t[2:] == pytest.approx(leading[2:], rel=0.02)
+    assert np.isnan(process.sigma_inv(1e9))
 
 
 def test_a_process_without_its_two_functions_says_which():

@@ -22,7 +22,10 @@ import pandas as pd
 from analysis.experiments.config import AXES, DEFAULTS, OPTIONS, Cell, Grid, label
 from analysis.experiments.contrasts import Contrast
 
-__all__ = ["ABOVE", "BELOW", "Check", "Claim", "Part", "Probe", "Region", "normalised"]
+__all__ = ["ABOVE", "BELOW", "KEY", "Check", "Claim", "Part", "Probe", "Region", "normalised"]
+
+
+KEY = "setting_key"
 
 
 @dataclass(frozen=True)
@@ -96,8 +99,8 @@ class Part:
         if not len(table):
             return table
         cells = {_key(_settings(cell)) for cell in self.cells()}
-        keep = np.array([key in cells for key in _keys(table)], dtype=bool)
-        return table[keep & table["clip"].str.match(self.clips).to_numpy(bool)]
+        keep = table[KEY].isin(cells) & table["clip"].str.match(self.clips)
+        return table[keep.to_numpy(bool)].drop(columns=KEY)
 
 
 @dataclass(frozen=True)
@@ -112,7 +115,10 @@ class Probe:
 
 
 def normalised(table: pd.DataFrame) -> pd.DataFrame:
-    """A table of ``ablate`` with all columns of settings, options at their defaults where nothing was given."""
+    """A table of ``ablate`` with all columns of settings, options at their defaults where nothing was given.
+
+    The column :data:`KEY` is what each row's setting is known by.
+    """
     table = table.reset_index(drop=True)
     for axis in AXES:
         if axis not in table:
@@ -124,19 +130,13 @@ def normalised(table: pd.DataFrame) -> pd.DataFrame:
             empty = (table["sampler"] == sampler) & table[axis].isna()
             if empty.any():
                 table[axis] = table[axis].astype(object).mask(empty, value)
+    columns = [[_plain(axis, value) for value in table[axis]] for axis in AXES]
+    table[KEY] = [repr(values) for values in zip(*columns, strict=True)]
     return table
 
 
-def _keys(table: pd.DataFrame) -> list[tuple]:
-    """What each row's setting is known by; worked out once for a table."""
-    if "keys" not in table.attrs:
-        columns = [[_plain(axis, value) for value in table[axis]] for axis in AXES]
-        table.attrs["keys"] = list(zip(*columns, strict=True))
-    return table.attrs["keys"]
-
-
-def _key(settings: Mapping) -> tuple:
-    return tuple(_plain(axis, settings[axis]) for axis in AXES)
+def _key(settings: Mapping) -> str:
+    return repr(tuple(_plain(axis, settings[axis]) for axis in AXES))
 
 
 def _plain(axis: str, value):
