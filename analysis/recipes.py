@@ -128,7 +128,7 @@ FLAGSHIP = Recipe(
 )
 
 #: The one network of all ablations: 2.1 million parameters, 3.4 with two decoders.
-ABLATION = CompactConfig(fold=4, channels=(48, 64, 80, 80), embedding=128, condition_scale=10.0)
+ABLATION = CompactConfig(fold=4, channels=(48, 64, 80, 80), embedding=128, condition_scale=10.0, through=True)
 
 #: The common parent of the ablation models, trained as the flagship on a shorter schedule.
 PARENT = Recipe(

@@ -14,6 +14,7 @@ PACKAGE = Path(__file__).resolve().parent.parent / "analysis"
 LAYERS = {
     "errors": 0,
     "audio": 0,
+    "threads": 0,
     "signal": 0,
     "sde": 1,
     "metrics": 1,

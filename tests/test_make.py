@@ -118,7 +118,10 @@ def test_each_command_sets_up_first_and_only_once(clone, target, call):
 
 @pytest.mark.parametrize(
     "target, call",
-    [("app", "ran -m voila analysis/widgets/app.ipynb --no-browser"), ("browser", "ran -m pytest -m browser tests/browser")],
+    [
+        ("app", "ran -m voila analysis/widgets/app.ipynb --no-browser"),
+        ("browser", "ran -m pytest -m browser tests/browser"),
+    ],
 )
 def test_a_command_with_an_extra_installs_it_where_it_is_missing(clone, target, call):
     assert clone.make(target)[0] == 0

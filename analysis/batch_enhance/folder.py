@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import lru_cache, partial
 from pathlib import Path
@@ -18,6 +17,7 @@ from analysis.batch_enhance.scores import is_score, read_table, scores, write_ta
 from analysis.batch_enhance.single import FileRun, enhance_file, out_subtype, writing_at
 from analysis.errors import ArgumentError, check
 from analysis.metrics import METRICS
+from analysis.threads import one_thread
 
 __all__ = ["Report", "enhance_files"]
 
@@ -212,7 +212,7 @@ def _several(group: list, task: Task, progress=None) -> list[tuple[int, dict | N
     runs: dict[int, FileRun] = {}
     if len(group) > 1:
         try:
-            with _one_thread():
+            with one_thread():
                 runs = _batch(group, task)
         except Exception:
             runs = {}
@@ -247,7 +247,7 @@ def _one(
     row = {"file": item.name, "nfe": np.nan, "seconds": np.nan}
     try:
         if not ready and run is None:
-            with _one_thread():
+            with one_thread():
                 model = _model(task.model, task.device)
                 run = enhance_file(model, item.noisy, target, task.rate, task.subtype, progress, **task.settings)
         if run:
@@ -279,19 +279,6 @@ def _model(model, device: str):
 
 def _is_name(model) -> bool:
     return model is None or isinstance(model, (str, Path))
-
-
-@contextmanager
-def _one_thread():
-    """The last bits of a sum depend on the number of threads; with one, audio is the same for any number of jobs."""
-    import torch
-
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
 
 
 def _remove_temporaries(targets: Iterable[Path]) -> None:

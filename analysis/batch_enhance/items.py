@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from analysis.audio import audio_format
-from analysis.datasets import FilePairs, is_set, load_pairs, sound_files
+from analysis.datasets import is_set, load_pairs, sound_files
 from analysis.datasets.registry import MANIFEST
 from analysis.errors import check
 
@@ -52,6 +52,8 @@ def _references(clean) -> dict[str, Path]:
 
 def _items_of(source, out: Path) -> list[tuple[str, Path, Path | None]]:
     path = Path(source)
+    same = path.is_dir() and out.resolve() in (path.resolve(), (path / "noisy").resolve(), (path / "clean").resolve())
+    check(not same, "output", str(out), "another folder than the noisy one")
     plain = path.is_dir() and not (path / MANIFEST).is_file() and not (path / "clean").is_dir()
     if plain:
         inside = path.resolve() in out.resolve().parents
@@ -62,8 +64,7 @@ def _items_of(source, out: Path) -> list[tuple[str, Path, Path | None]]:
         return [(path.name, path, None)]
     check(path.exists() or is_set(source), "noisy", str(source), "a sound file, a folder, a list of files or a set")
     pairs = load_pairs(source)
-    check(isinstance(pairs, FilePairs), "noisy", str(source), "a set of sound files")
-    return [(name + noisy.suffix, noisy, reference) for name, reference, noisy in pairs.items]
+    return [(name + noisy.suffix, noisy, reference) for name, reference, noisy in pairs.files]
 
 
 def targets(items: list[Item], out: Path, ending: str | None) -> list[Path]:

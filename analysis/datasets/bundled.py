@@ -58,3 +58,8 @@ class BundledPairs(LazyPairs):
     def load(self, item) -> Pair:
         """Read the bundled pair of that name."""
         return load_pair(item)
+
+    @property
+    def files(self) -> list[tuple[str, Path, Path]]:
+        """(name, clean file, noisy file) of each pair."""
+        return [(name, *(CLIPS_DIR / part / f"{name}.flac" for part in ("clean", "noisy"))) for name in self.items]

@@ -203,7 +203,7 @@ def _wrong(path: Path, target: Path, remote: RemoteFile) -> str:
         with writing(note, "download") as temporary:
             temporary.write_text(f"{got}  {target.name}\n", encoding="utf-8")
         return ""
-    about = f"{target.name}, {path.stat().st_size} bytes, has {kind} {got[:12]}... instead of {wanted[:12]}..."
+    about = f"{kind} {got[:8]} instead of {wanted[:8]} for {target.name} of {path.stat().st_size} bytes"
     return "" if got == wanted else about
 
 

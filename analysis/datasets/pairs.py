@@ -136,6 +136,11 @@ class FilePairs(LazyPairs):
         """The names of the pairs; for folders, the path below them without the ending and with forward slashes."""
         return tuple(name for name, _, _ in self.items)
 
+    @property
+    def files(self) -> list[tuple[str, Path, Path]]:
+        """(name, clean file, noisy file) of each pair."""
+        return list(self.items)
+
     def load(self, item) -> Pair:
         """Read one pair; see :func:`read_pair`."""
         return read_pair(*item)

@@ -14,6 +14,7 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
+from analysis.datasets.bundled import demo_pairs
 from analysis.errors import ArgumentError, check
 
 __all__ = ["SETS", "DataSet", "data_root", "is_set", "prepared", "prepared_names", "read_list", "read_manifest"]
@@ -112,8 +113,10 @@ def prepared_names() -> list[str]:
 
 
 def is_set(name) -> bool:
-    """Whether a text names a data set (prepared or not) rather than a file or folder."""
+    """Whether a text names a data set (prepared or not, or the bundled clips) rather than a file or folder."""
     own = str(name).split("/")[0]
+    if own in ("demo", *demo_pairs()):
+        return True
     return own in SETS or own in {split.split("/")[0] for split in prepared_names()}
 
 

@@ -124,10 +124,13 @@ def _shipped_cells(folder) -> pd.DataFrame:
 
 def _stored_cells(store) -> pd.DataFrame:
     """Finished cells of the present code in the columns of ``ablate``."""
-    table = Store(store).table()
+    kept = Store(store)
+    table = kept.table()
     if not len(table):
         return _no_cells()
     table = table[table["code"] == code_version()].copy()
+    abouts = [(kept.read(key) or {}).get("about", {}) for key in table["cell"]]
+    table["model"] = [about.get("model", "noisy") for about in abouts]  # the table's own is the hash of its shape
 
     def named(row) -> str:
         if row["sde"] == "noisy":
@@ -137,7 +140,6 @@ def _stored_cells(store) -> pd.DataFrame:
         return label(make_process(row["sde"], **{name: row[name] for name in own}))
 
     table["sde"] = [named(row) for row in table.to_dict("records")]
-    table["model"] = table["model"].fillna("noisy") if "model" in table else "noisy"
     return table
 
 

@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pandas as pd
+from matplotlib.figure import Figure
 
 from analysis import __version__
 from analysis.audio import writing
@@ -59,6 +60,7 @@ def draw_paper(
         for name, make in {**module.FIGURES, "claims": claims_figure}.items():
             found = _made(make, evidence, name, missing)
             if found is not None:
+                _settle(found)
                 paths += _kept(savefig(found, out / f"{paper}_{name}", formats), evidence, style)
         for name, make in {**module.TABLES, "claims": claims_table}.items():
             found = _made(make, evidence, f"table {name}", missing)
@@ -75,6 +77,16 @@ def _made(make: Callable, evidence: Evidence, name: str, missing: list[str]):
     except NotRun as reason:
         missing.append(f"{name}: {reason}")
         return None
+
+
+@styled
+def _settle(fig: Figure) -> None:
+    """Lay the figure out now and keep the places to six digits: the solver's last ones differ from run to run."""
+    fig.draw_without_rendering()
+    places = [tuple(round(value, 6) for value in ax.get_position().bounds) for ax in fig.axes]
+    fig.set_layout_engine("none")
+    for ax, place in zip(fig.axes, places, strict=True):
+        ax.set_position(place)
 
 
 def latex(table: pd.DataFrame) -> str:

@@ -1,7 +1,8 @@
 """Denormal numbers, which make a recursive filter run many times slower and add nothing to its result.
 
 The filters of PESQ ring into the silence around a clip until their state is a float32 below 1.2e-38; processors compute
-with such numbers in microcode. Half of the time of a PESQ call on a clip of 3 s is spent there.
+with such numbers in microcode. Nearly half of the time of a PESQ call on a clip of 3 s is spent there (62 ms with them,
+33 ms without, the same score to the last bit).
 """
 
 from __future__ import annotations

@@ -6,8 +6,8 @@ below its loudest frame. STOI correlates each band over time and averages; ESTOI
 spectrograms, so it also punishes lost modulation across bands and is the lower of the two in
 fluctuating noise. Papers often print ESTOI under the name "STOI"; here each has its own column.
 
-Both are computed here from the same band envelopes, in array operations, and equal ``pystoi`` to 1e-9 in a fifth of
-its time. Where an estimate is digitally silent, the score is decided by the rounding-sized noise that ``pystoi`` adds
+Both are computed here from the same band envelopes, in array operations, and equal ``pystoi`` to 1e-9 in half of its
+time. Where an estimate is digitally silent, the score is decided by the rounding-sized noise that ``pystoi`` adds
 from numpy's global generator; there ``pystoi`` itself is called, with that generator seeded during the call and put
 back afterwards, so that scores repeat and nobody else's draws move. ``pystoi`` returns 1e-5 with a warning when fewer
 than 30 frames of speech are left; here that is NaN with the status "too_short".

@@ -162,8 +162,9 @@ def check(
     from analysis.datasets.registry import prepared_names
     from analysis.errors import ArgumentError
 
-    bad = 0
-    for source in sources or prepared_names():
+    bad, there = 0, prepared_names()
+    asked = sources or there
+    for source in (split for one in asked for split in [name for name in there if name.startswith(f"{one}/")] or [one]):
         try:
             pairs, lines = check_source(source)
         except ArgumentError as error:

@@ -255,9 +255,17 @@ def test_the_output_may_lie_inside_the_folder(quarter, recordings):
 
 def test_nothing_is_written_over_its_source(quarter, recordings):
     before = files(recordings)
-    with pytest.raises(ArgumentError, match="output: got .*not the noisy file's"):
+    with pytest.raises(ArgumentError, match="output: got .*another folder than the noisy one"):
         run(quarter, recordings, recordings)
+    with pytest.raises(ArgumentError, match="output: got .*not the noisy file's"):
+        enhance_files([Item("a.wav", recordings / "a.wav")], recordings, quarter)
     assert files(recordings) == before
+
+
+@pytest.mark.parametrize("out", ["pairs", "pairs/noisy", "pairs/clean"])
+def test_nothing_is_written_among_pairs(quarter, pairs, tmp_path, out):
+    with pytest.raises(ArgumentError, match="output: got .*another folder than the noisy one"):
+        run(quarter, pairs, tmp_path / out)
 
 
 def test_two_files_of_one_output_are_refused(quarter, recordings, tmp_path, noise_file):
@@ -288,6 +296,16 @@ def test_several_sources_and_names_that_leave_the_folder(tmp_path, quarter, nois
     for source in ("nowhere", "no-such-set/test", tmp_path / "missing.wav"):
         with pytest.raises(ArgumentError, match="noisy: got "):
             find_items([source], tmp_path)
+
+
+def test_sets_by_name_and_lists_of_files(tmp_path, noise_file):
+    for part in ("clean", "noisy"):
+        noise_file(tmp_path / part / "x.wav")
+    (tmp_path / "list.csv").write_text("clean,noisy\nclean/x.wav,noisy/x.wav\n")
+    (item,) = find_items([tmp_path / "list.csv"], tmp_path / "out")
+    assert item == Item("x.wav", tmp_path / "noisy" / "x.wav", tmp_path / "clean" / "x.wav")
+    items = find_items(["demo"], tmp_path / "out")
+    assert len(items) == 12 and items[2].name == "demo-03.flac" and items[2].clean.parent.name == "clean"
 
 
 # -- scores ---------------------------------------------------------------------------------------

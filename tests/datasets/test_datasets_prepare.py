@@ -201,6 +201,19 @@ def test_a_list_cannot_lead_out_of_its_set(root, path):
         load_pairs("toy/test")
 
 
+def test_the_verb_checks_all_splits_of_a_set(root, capsys):
+    from analysis.cli import main
+
+    for split in ("test", "valid"):
+        build(plan(2, f"toy/{split}"), root)
+    (root / "toy" / "valid" / "noisy" / "u1.flac").unlink()
+    assert main(["data", "check", "toy"]) == 1
+    out = capsys.readouterr().out
+    assert "toy/test: 2 pairs, all as it should be" in out and "toy/valid: 2 pairs, 1 problems" in out
+    assert main(["data", "check", "toy/test"]) == 0
+    assert main(["data", "list"]) == 0 and "toy/test: 2 pairs, prepared" in capsys.readouterr().out
+
+
 def test_names_of_sets(root):
     build(plan(), root)
     with pytest.raises(ArgumentError, match=r"source: got toy, wanted one of toy/test"):

@@ -166,6 +166,20 @@ def test_neighbouring_noise_levels_give_neighbouring_answers():
     assert float((near - f).abs().max()) < 0.1 * float((far - f).abs().max())
 
 
+def test_direct_gains_start_at_nothing_and_then_carry_both_inputs():
+    """F = (network without gains) + 10 (g1 a + g2 y), exact in float32 even where the rest runs in bfloat16."""
+    plain, network = build(nudge=0.1), build(through=True)
+    missing = network.load_state_dict(plain.state_dict(), strict=False).missing_keys
+    assert missing == ["through.weight", "through.bias"]
+    a, y, c_noise = draw(2, 32, 8), draw(2, 32, 8, seed=1), torch.tensor([-1.0, 0.5])
+    assert torch.equal(network(a, y, c_noise), plain(a, y, c_noise))
+    with torch.no_grad():
+        network.through.bias.copy_(torch.tensor([0.31, -0.17]))
+    with torch.autocast("cpu", torch.bfloat16):
+        change = network(a, y, c_noise) - plain(a, y, c_noise)
+    assert torch.allclose(change, 3.1 * a - 1.7 * y, atol=1e-5)
+
+
 def test_the_flagship_is_below_its_budget_of_parameters():
     """7.2 M in half precision are 14.4 MB, below what one committed file may have."""
     network = CompactUNet(RECIPES["flagship"].network)

@@ -10,7 +10,7 @@ from analysis.sde import OUVE, VE, Cosine
 from analysis.widgets.design_space import TWINS, network_view
 from analysis.widgets.explore import design_space
 
-WAIT = 60
+WAIT = 300
 
 
 @pytest.fixture(scope="module")
@@ -119,7 +119,8 @@ def test_churn_goes_to_heun_alone(panel):
     panel._set({panel.twin: False, panel.sampler: "heun", panel.steps: 2, panel.churn: 0.1})
     assert panel.wait(WAIT, strict=True).call["s_churn"] == pytest.approx(0.2)
     panel.sampler.value = "em"
-    assert "s_churn" not in panel.wait(WAIT, strict=True).call and "Heun's alone" in panel.note.value
+    assert "s_churn" not in panel.wait(WAIT, strict=True).call
+    assert "does nothing here" in panel.note.value
 
 
 def test_twins_have_the_same_noise_and_another_mean():

@@ -9,7 +9,7 @@ from analysis.sde import BBED, OUVE
 from analysis.widgets.explore import weighted_loss
 from analysis.widgets.weighted_loss import FORMULAS, at_the_exact_score, ratios
 
-WAIT = 60
+WAIT = 300
 
 
 @pytest.fixture(scope="module")
