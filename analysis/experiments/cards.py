@@ -176,8 +176,8 @@ def _training(training: dict) -> list[str]:
     )
     if last := training.get("continued"):
         text += (
-            f" The last {last['steps']} steps, {last['seconds'] / 60:.0f} minutes on one thread, were a second run from "
-            f"the weights of the first, with a learning rate of {last['recipe']['lr']:g}."
+            f" The last {last['steps']} steps, {last['seconds'] / 60:.0f} minutes on one thread, were a second run "
+            f"from the weights of the first, with a learning rate of {last['recipe']['lr']:g}."
         )
     if not parent:
         return [text]

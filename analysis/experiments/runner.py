@@ -125,7 +125,8 @@ def _models(cells: list[Cell], skip_missing: bool) -> tuple[dict[str, ModelFiles
         except ArgumentError as error:
             errors[name] = error
     if errors and (not skip_missing or not files):
-        raise ArgumentError("model", ", ".join(errors), next(iter(errors.values())).wanted)
+        wanted = next(iter(errors.values())).wanted
+        raise ArgumentError("model", ", ".join(errors), f"{wanted} (skip_missing leaves out their cells)")
     if errors:
         lost = sum(cell.model in errors for cell in cells)
         warnings.warn(f"models {', '.join(errors)} are missing: {lost} of {len(cells)} cells left out", stacklevel=3)

@@ -6,7 +6,9 @@ whether the processor computed in bfloat16, and the SHA-256 of the Parquet file.
 
 A fresh row and a shipped one belong together when clip, weights and setting have the same hashes. Scores of equal code
 still differ between machines: bfloat16 or float32, other processors, other library versions. :data:`TOLERANCES` is how
-far one row may move; it bounds what the flagship's rows moved between bfloat16 and float32 on one machine.
+far one row may move: about five times the most that a row moved between bfloat16 and float32 on one machine (the
+flagship, 5 settings, 3 bundled clips: PESQ 0.005, ESTOI 0.0003, SI-SDR 0.02 dB, Speech-PESQ 0.013, NA 0.033 dB). That
+of DNSMOS is a guess.
 """
 
 from __future__ import annotations
@@ -30,21 +32,21 @@ RESULTS = Path(__file__).parent / "results"
 KEYS = ["input", "config", "weights"]
 #: How far a row's score may be from the shipped one.
 TOLERANCES = {
-    "pesq": 0.1,
-    "pesq_nb_raw": 0.1,
-    "stoi": 0.02,
-    "estoi": 0.02,
-    "si_sdr": 1.0,
-    "si_sir": 1.0,
-    "si_sar": 1.0,
-    "speech_pesq": 0.15,
-    "noise_attenuation": 1.0,
-    "noise_attenuation_seg": 1.0,
-    "speech_attenuation": 0.5,
-    "snr_improvement": 1.0,
-    "dnsmos_sig": 0.15,
-    "dnsmos_bak": 0.15,
-    "dnsmos_ovrl": 0.15,
+    "pesq": 0.03,
+    "pesq_nb_raw": 0.03,
+    "stoi": 0.002,
+    "estoi": 0.002,
+    "si_sdr": 0.1,
+    "si_sir": 0.3,
+    "si_sar": 0.1,
+    "speech_pesq": 0.07,
+    "noise_attenuation": 0.2,
+    "noise_attenuation_seg": 0.4,
+    "speech_attenuation": 0.05,
+    "snr_improvement": 0.2,
+    "dnsmos_sig": 0.1,
+    "dnsmos_bak": 0.1,
+    "dnsmos_ovrl": 0.1,
 }
 
 

@@ -48,7 +48,7 @@ def needed(evidence: Evidence, name: str, where: Mapping | None = None) -> pd.Da
     if len(table) and where:
         table = rows(table, where)
     if not len(table):
-        raise NotRun(f"{name}: {evidence.missing(name)}")
+        raise NotRun(f"{evidence.missing(name)} ({name})")
     return table
 
 

@@ -98,7 +98,8 @@ def heatmap(
     ax.imshow(values, aspect="auto", **options)
     for (i, j), value in np.ndenumerate(values):
         light = abs(value) > 0.6 * most
-        ax.text(j, i, f"{value:.{digits}f}", ha="center", va="center", color="white" if light else "black")
+        text = f"{round(value, digits) + 0.0:.{digits}f}"  # never -0.00
+        ax.text(j, i, text, ha="center", va="center", color="white" if light else "black")
     for ticks, names in ((ax.set_xticks, columns), (ax.set_yticks, rows)):
         ticks(range(len(names)), [f"{name:g}" if isinstance(name, (int, float)) else str(name) for name in names])
     ax.grid(False)

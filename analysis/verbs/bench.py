@@ -76,7 +76,7 @@ def network(
 def sampler(
     samplers: Annotated[list[str] | None, typer.Argument(help="Samplers (pc, heun, ...); by default all.")] = None,
     model: ModelOption = None,
-    steps: Annotated[int, typer.Option(help="Steps of a run.")] = 5,
+    steps: Annotated[int, typer.Option(help="Steps of a run.")] = 15,
     seconds: Annotated[float, typer.Option(help="Length of the clip.")] = 3.0,
     threads: ThreadsOption = 2,
     repeats: RepeatsOption = 3,

@@ -14,6 +14,8 @@ wrong is written into the panel, in words. Nothing heavy is imported before an e
 ``clips``                what can be listened to: pairs, uploads, recordings (``recorder.js``)
 ``tries``                one run of a model with its sounds, scores and steps
 ``scrubber``             the reverse process step by step
+``report``               verdicts on a paper's claims, its figures, a part of its grid run again
+``classroom``            all explorers on one page, for ``make app`` (``app.ipynb``)
 =======================  ==========================================================================
 """
 

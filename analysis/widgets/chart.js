@@ -1,6 +1,7 @@
 // The chart of analysis.widgets.chart.Chart: lines, bands and points as SVG, drawn anew whenever `figure` changes.
 
-const MARGIN = { left: 46, right: 12, top: 8, bottom: 34 };
+const MARGIN = { right: 12, top: 8, bottom: 34 };
+const LEFT = 46; // pixels left of the axes, more where the numbers are long
 const NS = "http://www.w3.org/2000/svg";
 const SHAPES = {
   o: "M-1,0A1,1 0 1,0 1,0A1,1 0 1,0 -1,0Z",
@@ -50,7 +51,7 @@ function mark(parent, { marker = "o", colour, size = 5 }, x, y, attributes = {})
 function legend(parent, entries) {
   parent.replaceChildren();
   for (const entry of entries) {
-    if (!entry.name) continue;
+    if (!entry.name || entry.unlisted) continue;
     const item = document.createElement("span");
     const swatch = svg("svg", { width: 20, height: 10 }, item);
     if (entry.marker && !entry.line) mark(swatch, { ...entry, size: 4 }, 10, 5);
@@ -81,10 +82,12 @@ function render({ model, el }) {
     plot.setAttribute("aria-label", `${figure.title}: ${up.label} against ${across.label}`);
     plot.replaceChildren();
     title.textContent = figure.title;
-    const inner = { w: width - MARGIN.left - MARGIN.right, h: height - MARGIN.top - MARGIN.bottom };
+    const rows = ticks(up.limits, up.log, (height - MARGIN.top - MARGIN.bottom) / 34);
+    const left = Math.max(LEFT, 22 + 6.4 * Math.max(0, ...rows.map((v) => String(v).length)));
+    const inner = { w: width - left - MARGIN.right, h: height - MARGIN.top - MARGIN.bottom };
     const place = ({ limits: [low, high], log }, v) =>
       log ? Math.log(v / low) / Math.log(high / low) : (v - low) / (high - low);
-    const X = (v) => MARGIN.left + inner.w * place(across, v);
+    const X = (v) => left + inner.w * place(across, v);
     const Y = (v) => MARGIN.top + inner.h * (1 - place(up, v));
 
     const axes = svg("g", {}, plot);
@@ -92,19 +95,19 @@ function render({ model, el }) {
       svg("path", { d: `M${X(v)},${MARGIN.top}v${inner.h}`, stroke: "currentColor", opacity: 0.14 }, axes);
       text(axes, v, { x: X(v), y: height - 19, "text-anchor": "middle" });
     }
-    for (const v of ticks(up.limits, up.log, inner.h / 34)) {
-      svg("path", { d: `M${MARGIN.left},${Y(v)}h${inner.w}`, stroke: "currentColor", opacity: 0.14 }, axes);
-      text(axes, v, { x: MARGIN.left - 5, y: Y(v) + 4, "text-anchor": "end" });
+    for (const v of rows) {
+      svg("path", { d: `M${left},${Y(v)}h${inner.w}`, stroke: "currentColor", opacity: 0.14 }, axes);
+      text(axes, v, { x: left - 5, y: Y(v) + 4, "text-anchor": "end" });
     }
-    const frame = `M${MARGIN.left},${MARGIN.top}v${inner.h}h${inner.w}`;
+    const frame = `M${left},${MARGIN.top}v${inner.h}h${inner.w}`;
     svg("path", { d: frame, stroke: "currentColor", fill: "none", opacity: 0.7 }, axes);
-    text(axes, across.label, { x: MARGIN.left + inner.w / 2, y: height - 4, "text-anchor": "middle" });
+    text(axes, across.label, { x: left + inner.w / 2, y: height - 4, "text-anchor": "middle" });
     const middle = MARGIN.top + inner.h / 2;
     text(axes, up.label, { transform: `translate(11,${middle}) rotate(-90)`, "text-anchor": "middle" });
 
     const clip = `diffse-clip-${Math.random().toString(36).slice(2)}`;
     const box = svg("clipPath", { id: clip }, plot);
-    svg("rect", { x: MARGIN.left, y: MARGIN.top - 1, width: inner.w + 1, height: inner.h + 2 }, box);
+    svg("rect", { x: left, y: MARGIN.top - 1, width: inner.w + 1, height: inner.h + 2 }, box);
     const inside = svg("g", { "clip-path": `url(#${clip})` }, plot);
     for (const [low, high] of figure.shades) {
       const x = X(Math.max(low, across.limits[0]));

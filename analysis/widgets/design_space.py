@@ -30,7 +30,7 @@ from analysis.signal import level
 from analysis.widgets.chart import Axis, Chart, line, point
 from analysis.widgets.clips import Clip
 from analysis.widgets.panel import caption, choice, sampling_controls, slider
-from analysis.widgets.paper import GREY, PaperExplorer, small_choice
+from analysis.widgets.paper import GREY, PaperExplorer, legend, small_choice
 from analysis.widgets.tries import Try
 
 __all__ = ["DesignSpaceExplorer", "network_view"]
@@ -45,14 +45,14 @@ _PROCESSES = dict(zip(paper.LABELS, paper.PROCESSES, strict=True))
 _LOOKS = looks([type(process).__name__ for process in paper.PROCESSES])
 _PAINT = dict(zip(DRAWN, ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00"), strict=True))
 _TITLES = {
-    "input": "std of c_in x~",
-    "fed": "std of the whole first input, this clip",
-    "target": "std of the target",
+    "input": "c_in x~",
+    "fed": "with c_shift y",
+    "target": "target",
     "c_skip": "c_skip",
     "c_out": "|c_out|",
     "c_in": "c_in",
     "weight": "weight w",
-    "effective": "w c_out²: weight of the network's own error",
+    "effective": "w c_out²",
 }
 
 
@@ -90,7 +90,7 @@ class DesignSpaceExplorer(PaperExplorer):
         self.mean = Chart("Clean speech in the mean", time, Axis("Weight s(t)", (0, 1.04)))
         self.noise = Chart("Noise against x₀ − y", time, Axis("σ(t)", (0.003, 100.0), log=True))
         self.std = Chart("Noise in the state", time, Axis("Std s(t) σ(t)", (0, 1.05)))
-        self.seen = Chart("What the network sees and is asked", noise, Axis("Std", (1e-3, 30.0), log=True))
+        self.seen = Chart("What it sees and is asked", noise, Axis("Std", (1e-3, 30.0), log=True))
         self.coefficients = Chart("Coefficients", noise, Axis("Value", (1e-3, 30.0), log=True))
         self.weights = Chart("Weight in the training loss", noise, Axis("Weight", log=True))
         about = "Gaussian speech of std 0.1: what comes out"
@@ -98,7 +98,7 @@ class DesignSpaceExplorer(PaperExplorer):
         self.stirred = Chart(
             "Heun at these steps, against churn", Axis("Churn S/N", (0, 0.43)), Axis("Std of the output", (0.0, 0.2))
         )
-        far = Axis("Distance of the outputs [dB]", least=(-40.0, 0.0))
+        far = Axis("Distance [dB re clean]", least=(-40.0, 0.0))
         self.apart = Chart("Same network, with and without drift", Axis("Steps", (0.9, 64), log=True), far)
         self.entries = {name: small_choice(name, list(options), "edm") for name, options in ENTRIES.items()}
         self.fits, self.drift = widgets.HTML(), widgets.HTML()
@@ -109,12 +109,14 @@ class DesignSpaceExplorer(PaperExplorer):
         pages = self._tabbed(
             {
                 "Seven processes": [self.mean, self.noise, self.std],
-                "What the network sees": [self.seen, self.coefficients, self.weights],
-                "Sampler and churn": [self.ends, self.stirred],
-                "Drift or no drift": [self.apart, self.drift],
+                "Network's view": [self.seen, self.coefficients, self.weights],
+                "Sampler, churn": [self.ends, self.stirred],
+                "Drift or not": [self.apart, self.drift],
             }
         )
-        self.pages.children[1].children = (self._entry_row(), *self.pages.children[1].children)
+        first, second = self.pages.children[:2]
+        first.children = (legend({name: colour for name, (colour, _) in _LOOKS.items()}), *first.children)
+        second.children = (self._entry_row(), *second.children)
         self._describe_drift()
         return pages
 
@@ -173,10 +175,11 @@ class DesignSpaceExplorer(PaperExplorer):
             for name, process in _PROCESSES.items():
                 here, colour = name == position.process, _LOOKS[type(process).__name__][0]
                 t, y = _curve(process, quantity)
-                lines.append(line(type(process).__name__, t, y, colour, width=3.6 if here else 1.5))
+                width = 3.6 if here else 1.5
+                lines.append(line(type(process).__name__, t, y, colour, width=width) | {"unlisted": True})
                 if here:
                     at = min(position.start, process.t_max)
-                    points = [point(at, float(getattr(process, quantity)(at)), colour, label="start")]
+                    points = [point(at, float(getattr(process, quantity)(at)), colour, tip="start")]
             chart.draw(lines, points)
 
     def _draw_network(self, process: Process, chosen: Preconditioning, clip: str) -> None:
@@ -210,7 +213,7 @@ class DesignSpaceExplorer(PaperExplorer):
         ends = (1.0, max(70.0, 1.1 * nfe))
         lines.append(line("truth", ends, (SIGMA_DATA, SIGMA_DATA), GREY, "--", 1.4))
         self.ends.x.limits = ends
-        self.ends.draw(lines, [point(nfe, std, paint, current=True, label="yours")])
+        self.ends.draw(lines, [point(nfe, std, paint, current=True, tip="yours")])
         stds = [
             _end(process, "heun", position.steps, position.start, (("s_churn", c * position.steps),))[1] for c in CHURNS
         ]

@@ -63,8 +63,10 @@ class JointDecodersExplorer(PaperExplorer):
             "where": choice("fuse at", list(WHERE), WHERE[0]),
             "alpha": slider("alpha (first)", paper.ALPHA, 0.0, 1.0),
             "beta": slider("beta (last)", paper.BETA, 0.0, 1.0),
-            "beta_from": choice("beta", [("slider", "slider"), ("fitted", "fitted")], "slider"),
-            "form": choice("first fusion", [("literal", "literal"), ("keeps noise", "consistent")], "literal"),
+            "beta_from": choice("beta from", ["slider", "fitted"], "slider"),
+            "form": choice(
+                "first fusion", [("literal, eq. 12", "literal"), ("noise put back", "consistent")], "literal", many=0
+            ),
             "decoder": choice("2nd decoder", [("if fused", "where fused"), ("always", "every step")], "where fused"),
             "steps": usual["steps"],
         }
@@ -75,7 +77,7 @@ class JointDecodersExplorer(PaperExplorer):
         step = Axis("Step")
         self.shares = Chart("Weight of the predictive output", step, Axis("Weight", (0, 1.05)))
         self.noise = Chart("Spread of the state, Gaussian speech", Axis("Process time t", (0, 1)), Axis("Std of x_t"))
-        self.errors = Chart("Error at every step", step, Axis("Error against the noisy clip [dB]"))
+        self.errors = Chart("Error at every step", step, Axis("Error [dB re noisy]"))
         self.cost = Chart("Time of your tries", Axis("Steps", (0, 62)), Axis("Seconds", least=(0.0, 1.0)))
         self.best, self.counts = widgets.HTML(), widgets.HTML()
         self._curves: dict[object, dict] = {}
@@ -83,8 +85,8 @@ class JointDecodersExplorer(PaperExplorer):
         self._powers: dict[tuple, float] = {}
         return self._tabbed(
             {
-                "Weights and noise": [self.shares, self.noise],
-                "Predictive, generative, fused": [self.errors, self.best],
+                "Weights, noise": [self.shares, self.noise],
+                "Both outputs": [self.errors, self.best],
                 "Cost": [self.cost, self.counts],
             }
         )
@@ -282,11 +284,15 @@ class JointDecodersExplorer(PaperExplorer):
             self.errors.draw([])
             return
         steps, ends = curves["steps"], curves["ends"]
-        named = {"generative": ("generative, y + D", GENERATIVE), "predictive": ("predictive", PREDICTIVE)}
+        named = {"generative": ("generative estimate", GENERATIVE), "predictive": ("predictive", PREDICTIVE)}
         lines = [line(named[k][0], list(v), list(v.values()), named[k][1]) for k, v in steps.items() if v]
         last = max(steps["generative"])
         marks = {"generative": (GENERATIVE, "o"), "predictive": (PREDICTIVE, "s"), "result": (FUSED, "D")}
-        points = [point(last, ends[k], c, m, name=f"{k} at the end", tip=k) for k, (c, m) in marks.items() if k in ends]
+        points = [
+            point(last, ends[k], c, m, tip=f"{k} at the end", **({"name": "fused result"} if k == "result" else {}))
+            for k, (c, m) in marks.items()
+            if k in ends
+        ]
         self.errors.draw(lines, points)
 
     def _describe(self, curves: dict) -> str:

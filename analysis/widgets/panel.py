@@ -276,13 +276,14 @@ class ModelExplorer(Explorer):
         recommend.tooltip = "Sampler, steps, start, prior and fusion as the model's own measurements recommend them"
         recommend.on_click(lambda button: self.recommended())
         busy = widgets.HBox([self.progress, self.stop, self.status], layout=widgets.Layout(min_height="30px"))
+        self.progress.layout.width = "110px"
         shown = [_line(control) for name, control in self.controls.items() if name not in self.folded]
         hidden = [_line(control) for name, control in self.controls.items() if name in self.folded]
         if hidden:
             title = ", ".join(name for name in self.controls if name in self.folded)
             shown += [widgets.Accordion([widgets.VBox(hidden)], titles=(title,)), recommend]
         column = widgets.Layout(width="318px", flex="0 0 auto")
-        left = widgets.VBox([widgets.HTML(caption(self.hint)), *shown], layout=column)
+        left = widgets.VBox([widgets.HTML(caption(self.hint)), *shown, busy], layout=column)
         self.plane.layout = widgets.Layout(flex="1 1 260px", min_width="0")
         for view in views:
             view.layout = widgets.Layout(flex="1 1 250px", min_width="0")
@@ -295,7 +296,7 @@ class ModelExplorer(Explorer):
         tries = widgets.VBox([widgets.HTML(words), self.trail, self.code])
         titles = ("Listen and see", "Step by step", "Your tries", "Your own audio")
         self.tabs = widgets.Tab([listen, self.scrubber, tries, self.own], titles=titles)
-        self.children = (top, self.message, busy, self.tabs)
+        self.children = (top, self.message, self.tabs)
 
     # -- the four things an explorer says ---------------------------------------------------------
     def _position(self):

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from html import escape
 
 import ipywidgets as widgets
 import numpy as np
@@ -15,7 +16,7 @@ from analysis.sampling import Trajectory
 from analysis.widgets.clips import Clip
 from analysis.widgets.panel import ModelExplorer, caption, choice
 
-__all__ = ["GREY", "Networks", "PaperExplorer", "predictor_calls", "small_choice", "table_html"]
+__all__ = ["GREY", "Networks", "PaperExplorer", "legend", "predictor_calls", "small_choice", "table_html"]
 
 GREY = "#888888"
 _HEIGHT = 178  # pixels of a chart in a tab
@@ -111,9 +112,12 @@ class PaperExplorer(ModelExplorer):
         return [self.pages]
 
     def _arrange(self, views: list[widgets.Widget]) -> None:
+        """The trade-off plane becomes the last tab, so that what can be heard stays on the same screen."""
         super()._arrange(views)
-        for view in views:
-            view.layout = widgets.Layout(flex="1 1 860px", min_width="0")
+        self.children[0].children[1].children[0].children = tuple(views)
+        self.pages.layout = self.plane.layout = widgets.Layout(width="100%")
+        self.pages.children = (*self.pages.children, widgets.HBox([self.plane]))
+        self.pages.set_title(len(self.pages.children) - 1, "Your tries")
 
     def _formula(self, controls: Iterable[widgets.Widget]) -> None:
         """Redraw what is closed-form whenever one of these controls changes; the model isn't asked."""
@@ -140,6 +144,15 @@ class PaperExplorer(ModelExplorer):
 def predictor_calls(record: Trajectory) -> np.ndarray:
     """Places of a record's evaluations that are no corrector's, one per step."""
     return np.flatnonzero(~np.asarray(record.corrector, dtype=bool))
+
+
+def legend(colours: Mapping[str, str]) -> widgets.HTML:
+    """One legend for several charts: name -> colour."""
+    swatch = '<span style="display:inline-block;width:18px;height:3px;margin:0 5px 3px 0;background:{}"></span>'
+    entries = [
+        f'<span style="margin-right:16px">{swatch.format(c)}{escape(name)}</span>' for name, c in colours.items()
+    ]
+    return widgets.HTML(f'<div style="font-size:90%">{"".join(entries)}</div>', layout=widgets.Layout(width="100%"))
 
 
 def small_choice(description: str, options: Sequence, value, width: str = "150px") -> widgets.Dropdown:

@@ -55,7 +55,8 @@ def verdicts(paper: str, store=None, clips: Sequence[str] | None = None) -> widg
 
 def _verdict(row: dict) -> str:
     name = row["verdict"]
-    mark = f'<span style="background:{_COLOURS[name]};color:white;padding:1px 7px;border-radius:3px">{name}</span>'
+    style = f"background:{_COLOURS[name]};color:white;padding:1px 7px;border-radius:3px;white-space:nowrap"
+    mark = f'<span style="{style}">{name}</span>'
     if math.isfinite(row["effect"]):
         ends = "" if row["low"] == row["high"] else f" [{row['low']:.3g}, {row['high']:.3g}]"
         number = f"<b>{row['effect']:+.3g}</b>{ends} {escape(row['unit'])}, n = {row['n']}"

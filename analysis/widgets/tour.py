@@ -106,7 +106,7 @@ class TourExplorer(Explorer):
             line("true mean", t, s * position["mean"], _GREY, "--", 1.6),
         ]
         steps = [point(a, b, colour) for a, b in zip(found.t, mean, strict=True)]
-        self.reverse.y.limits = tuple(self._limits)
+        self.reverse.y.least = tuple(self._limits)  # at least as high as its neighbour, so that both compare
         self.reverse.draw(parts, steps, [(position["start"], 1.0)] if position["start"] < 1 else [])
 
     def _draw_denoiser(self, process, position: dict, colour: str) -> None:

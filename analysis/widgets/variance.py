@@ -8,11 +8,14 @@ usual prior and nothing fused, so that a position of the slider and a cell of th
 
 from __future__ import annotations
 
+from functools import cache
+
 import ipywidgets as widgets
 import numpy as np
 import torch
 
 from analysis.errors import check
+from analysis.experiments.evidence import Evidence
 from analysis.experiments.papers import variance
 from analysis.plotting.style import looks
 from analysis.sde import PROCESSES, Process, make_process
@@ -26,6 +29,7 @@ __all__ = ["VarianceExplorer"]
 LARGEST = 10.0
 _GREY = "#888888"
 _LOOKS = looks(list(PROCESSES))
+_PLANE = [ModelExplorer.across, ModelExplorer.up]
 
 
 class VarianceExplorer(ModelExplorer):
@@ -96,6 +100,11 @@ class VarianceExplorer(ModelExplorer):
     def _marker(self, position) -> str:
         return _LOOKS[position.process][1]
 
+    def _backdrop(self) -> tuple[list[dict], list[dict]]:
+        """The shipped sweep as thin lines, networks trained for one scale as faint dots: means over its clips."""
+        lines, points = _shipped()
+        return list(lines), list(points)
+
     def _distance(self, name: str) -> float:
         """Root mean square of |x0 - y| over the coefficients of a clip, as the model sees it; NaN with no reference."""
         clip = self.clips[name]
@@ -106,3 +115,24 @@ class VarianceExplorer(ModelExplorer):
             c = self.model.transform.spectrogram(waves / level(waves[1]))
             self._gaps[name] = float((c[0] - c[1]).abs().square().mean().sqrt())
         return self._gaps[name]
+
+
+@cache
+def _shipped() -> tuple[list[dict], list[dict]]:
+    """Lines and points of the shipped results on the trade-off plane; none where none are shipped."""
+    evidence = Evidence("variance")
+    sweep, dedicated = (evidence.table(name) for name in ("scale", "dedicated"))
+    lines, points = [], []
+    for name, part in sweep.groupby("sde") if len(sweep) else ():
+        mean = part.groupby("variance_scale")[_PLANE].mean()
+        words = f"{name}, mean of {part['clip'].nunique()} clips"
+        lines.append(line(words, *mean.to_numpy().T, _look(name)[0], ":", 1.5))
+    for (name, scale), part in dedicated.groupby(["sde", "variance_scale"]) if len(dedicated) else ():
+        tip = f"a network trained for {name} at scale {scale:g}, mean of {part['clip'].nunique()} clips"
+        points.append(point(*part[_PLANE].mean(), *_look(name), faint=True, tip=tip))
+    return lines, points
+
+
+def _look(name: str) -> tuple[str, str]:
+    """Colour and marker of a process by its label, with parameters or without."""
+    return _LOOKS.get(name.split("(")[0], (_GREY, "o"))

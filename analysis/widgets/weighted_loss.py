@@ -81,7 +81,7 @@ class WeightedLossExplorer(PaperExplorer):
         self.effective = Chart("Weight of score matching, in effect", time, Axis("w_eff", (2e-4, 4.0), log=True))
         self.residuals = Chart("Size of each residual at the exact score", time, Axis("Root mean square", (0, 0.45)))
         self.identity = Chart("Loss over score matching, random errors", time, Axis("Ratio", (2e-4, 40.0), log=True))
-        self.errors = Chart("Error of the clean estimate", time, Axis("Error against the noisy clip [dB]"))
+        self.errors = Chart("Error of the clean estimate", time, Axis("Error [dB re noisy]"))
         self.rises = Chart("Rise of that error with another clip's y", time, Axis("Rise [dB]"))
         self.table_of_residuals, self.found = widgets.HTML(), widgets.HTML()
         self._dnsmos: dict[str, dict] = {}
@@ -95,8 +95,8 @@ class WeightedLossExplorer(PaperExplorer):
             {
                 "Weights": [self.shares, self.effective],
                 "Residuals": [self.residuals, self.table_of_residuals],
-                "Only a re-weighting?": [self.identity, self.found],
-                "Trained networks over time": [self.errors, self.rises],
+                "Re-weighting?": [self.identity, self.found],
+                "Over time": [self.errors, self.rises],
             }
         )
         self.about = widgets.HTML()
@@ -106,7 +106,7 @@ class WeightedLossExplorer(PaperExplorer):
         return pages
 
     def _make_formulas(self) -> None:
-        labels = {"weighting": ("weighting", WEIGHTINGS, "convex_normalized_sigma", "250px")}
+        labels = {"weighting": ("weighting", WEIGHTINGS, "convex_normalized_sigma", "290px")}
         labels |= {"residual": ("residual", RESIDUALS, "tweedie_x0", "210px")}
         labels |= {"process": ("process", PROCESSES, "OUVE", "150px")}
         self.formulas = {

@@ -19,8 +19,8 @@ import pytest
 ROOT = Path(__file__).resolve().parents[2]
 SHOTS = Path(os.environ.get("SCREENSHOTS", ROOT / "results" / "screenshots"))
 LONG = 120_000  # ms, for what runs the model on a busy machine
-#: What the console may say: parts of JupyterLab's and Voila's own noise, which is there without us, too.
-FOREIGN = ("favicon", "fonts.googleapis")
+#: What the console may say: what JupyterLab and Voila ask of other servers, which need not be there.
+FOREIGN = ("favicon", "fonts.googleapis", "@fortawesome")
 
 
 def chromium() -> str | None:

@@ -172,7 +172,7 @@ def test_the_tour_follows_the_mouse(page, lab):
     mean.wait_for(state="attached")
     page.set_viewport_size({"width": 1280, "height": 900})
     before = mean.get_attribute("d")
-    page.get_by_label("process").select_option("BBED")
+    page.get_by_label("process", exact=True).select_option("BBED")
     page.wait_for_function(
         "d => document.querySelector('path[data-line=\"mean\"]').getAttribute('d') !== d", arg=before
     )

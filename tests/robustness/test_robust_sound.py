@@ -85,13 +85,16 @@ def test_ten_minutes_are_the_sum_of_their_segments():
     assert len(shown) == 55 and shown[-1] == 1
 
 
-@settings(max_examples=25, deadline=None)
+LIGHT = [name for name in METRICS if not name.startswith("dnsmos")]  # which costs more than all others together
+
+
+@settings(max_examples=15, deadline=None)
 @given(LENGTHS, st.sampled_from(KINDS), st.sampled_from(KINDS), st.integers(0, 3))
 def test_any_sounds_are_scored_with_a_number_or_a_reason(samples, clean_kind, enhanced_kind, seed):
     clean = sound(clean_kind, samples, seed=seed)
     noisy = clean + 0.1 * sound("noise", samples, seed=seed + 10)
-    found = score(clean, noisy, sound(enhanced_kind, samples, seed=seed + 20))
-    for name in METRICS:
+    found = score(clean, noisy, sound(enhanced_kind, samples, seed=seed + 20), metrics=LIGHT)
+    for name in LIGHT:
         value, status = found[name], found[f"{name}_status"]
         assert isinstance(value, float) and status
         assert np.isfinite(value) if status == "ok" else not np.isfinite(value)

@@ -94,11 +94,21 @@ def test_ctrl_c_ends_every_verb_with_130_and_nothing_half_written(capsys, place,
     assert set(there(place)) - set(before) <= {"out/enhance.json"}
 
 
+SLOWLY = """
+import sys, time
+from analysis.cli import main
+from analysis.datasets import building
+write = building.write_audio
+building.write_audio = lambda *arguments: (time.sleep(0.03), write(*arguments))
+sys.exit(main({}))
+"""
+
+
 def interrupted_group(command, place, ready):
     """Start a command in a process group of its own, send it SIGINT once ``ready()``, and wait for its end."""
     environment = os.environ | {"OMP_NUM_THREADS": "1"}
     process = subprocess.Popen(
-        [sys.executable, "-m", "analysis", *command],
+        [sys.executable, *command],
         cwd=place,
         env=environment,
         stderr=subprocess.PIPE,
@@ -108,7 +118,8 @@ def interrupted_group(command, place, ready):
     end = time.monotonic() + 240
     while not ready() and process.poll() is None and time.monotonic() < end:
         time.sleep(0.02)
-    os.killpg(process.pid, signal.SIGINT)
+    if process.poll() is None:
+        os.killpg(process.pid, signal.SIGINT)
     _, err = process.communicate(timeout=120)
     assert process.returncode == 130 and "Traceback" not in err, err[-2000:]
 
@@ -120,7 +131,7 @@ def test_ctrl_c_from_the_terminal_while_a_folder_is_enhanced(place, noise_file, 
         noise_file(place / f"rec/{index:02d}.wav", 2.0, seed=index)
     out = place / "out"
     command = ["enhance", "rec", "-o", "out", "--model", tiny_model, "--jobs", "2", "--steps", "25", "--sampler", "em"]
-    interrupted_group(command, place, lambda: list(out.glob("[!.]*.wav")))
+    interrupted_group(["-m", "analysis", *command], place, lambda: list(out.glob("[!.]*.wav")))
     done = sorted(out.glob("[!.]*.wav"))
     assert 0 < len(done) < 32
     assert all(soundfile.info(path).frames == soundfile.info(place / "rec" / path.name).frames for path in done)
@@ -129,12 +140,12 @@ def test_ctrl_c_from_the_terminal_while_a_folder_is_enhanced(place, noise_file, 
 
 @pytest.mark.skipif(os.name != "posix", reason="signals of a terminal")
 def test_ctrl_c_from_the_terminal_while_a_set_is_prepared(capsys, place, noise_file, tmp_path):
-    """SIGINT in the middle of 600 pairs, then the same command again: the set is that of an uninterrupted run."""
-    for index in range(600):
+    """SIGINT in the middle of 150 pairs, then the same command again: the set is that of an uninterrupted run."""
+    for index in range(150):
         noise_file(place / f"speech/s{index % 3}/{index:03d}.wav", 0.5, seed=index)
     command = ["data", "prepare", "own", "--speech", "speech", "--noise", "noise", "--shares", "0", "0", "1"]
     partial = tmp_path / "data" / "own" / ".test.partial"
-    interrupted_group(command, place, lambda: len(list((partial / "clean").glob("[!.]*"))) > 20)
+    interrupted_group(["-c", SLOWLY.format(command)], place, lambda: len(list(partial.glob("clean/s*/[!.]*"))) > 20)
     assert partial.is_dir() and not (tmp_path / "data" / "own" / "test").exists()
     assert run(capsys, *command)[0] == 0 and not partial.exists()
     before = (tmp_path / "data" / "own" / "test" / "list.csv").read_text()

@@ -4,6 +4,7 @@ import subprocess
 import sys
 import threading
 import time
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -268,3 +269,33 @@ def test_a_very_short_clip_shows_what_cannot_be_scored(tiny, samples):
 def test_bad_arguments(tiny, arguments, problem):
     with pytest.raises(ArgumentError, match=problem):
         variance_scale(**{"model": tiny, **arguments})
+
+
+def test_shipped_results_stand_behind_the_tries(monkeypatch):
+    """Means over clips for each process and scale, in the process's colour; nothing where nothing is shipped."""
+    import pandas as pd
+
+    from analysis.plotting.style import LOOKS
+    from analysis.widgets import variance
+
+    rows = [
+        {
+            "sde": sde,
+            "variance_scale": scale,
+            "clip": clip,
+            "noise_attenuation": 3 * scale + k,
+            "speech_pesq": 4 - scale,
+        }
+        for sde in ("OUVE", "BBED")
+        for scale in (0.1, 1.0)
+        for k, clip in enumerate(("a", "b"))
+    ]
+    tables = {"scale": pd.DataFrame(rows), "dedicated": pd.DataFrame(rows[:2])}
+    for found, counts in ((tables, (2, 1)), ({name: pd.DataFrame() for name in tables}, (0, 0))):
+        monkeypatch.setattr(variance, "Evidence", lambda paper, found=found: SimpleNamespace(table=found.get))
+        lines, points = variance._shipped.__wrapped__()
+        assert (len(lines), len(points)) == counts
+        if lines:
+            ouve = next(one for one in lines if one["name"].startswith("OUVE"))
+            np.testing.assert_allclose(ouve["x"], [0.8, 3.5])
+            assert ouve["colour"] == LOOKS["OUVE"][0] and points[0]["y"] == pytest.approx(3.9)

@@ -12,12 +12,12 @@ from __future__ import annotations
 
 import math
 
-from analysis.experiments.config import FLAGSHIP, Cell, label
+from analysis.experiments.config import FLAGSHIP, label
 from analysis.experiments.contrasts import Best, Difference, Largest, Rank, Spread
 from analysis.experiments.papers.plan import ABOVE, BELOW, Check, Claim, Part, Probe, Region
 from analysis.sde import BBED, OUVE, OUVE2, OUVP, VE, VP, Cosine
 
-__all__ = ["CHURNS", "CLAIMS", "COUNTS", "METRICS", "PROCESSES", "ROWS", "grid", "parts", "probes"]
+__all__ = ["CHURNS", "CLAIMS", "COUNTS", "METRICS", "PROCESSES", "ROWS", "parts", "probes"]
 
 #: The seven processes of the paper, with the parameters of its code.
 PROCESSES = (OUVE(), OUVE2(), VE(), OUVP(), VP(), Cosine(), BBED(c2=0.01, k=10))
@@ -51,11 +51,6 @@ BASELINE = {
 QUARTER = {"model": "edm-cosine", "sampler": "heun", "steps": 4}  # 7 evaluations
 #: Margins within which means count as alike.
 ALIKE = {"pesq": 0.1, "estoi": 0.02}
-
-
-def grid(fast: bool = False, model=None) -> list[Cell]:
-    """All cells of all parts, each once; arguments as for :func:`parts`."""
-    return list(dict.fromkeys(cell for part in parts(fast, model).values() for cell in part.cells()))
 
 
 def _nfe(fast: bool, model) -> tuple[dict, dict]:

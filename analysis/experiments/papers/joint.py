@@ -21,12 +21,11 @@ from __future__ import annotations
 
 import pandas as pd
 
-from analysis.experiments.config import Cell
 from analysis.experiments.contrasts import Best, Difference, Rank
 from analysis.experiments.papers.plan import ABOVE, BELOW, Check, Claim, Part, Probe, Region
 from analysis.sde import OUVE
 
-__all__ = ["CLAIMS", "COUNTS", "METRICS", "SYSTEMS", "grid", "parts", "probes", "published", "system"]
+__all__ = ["CLAIMS", "COUNTS", "METRICS", "SYSTEMS", "parts", "probes", "published", "system"]
 
 ALPHA, BETA = 0.2, 0.1
 #: What tells the systems apart, by the names of the paper.
@@ -74,11 +73,6 @@ _CURVES = {
 }
 #: Differences of means that count as none.
 SMALL = {"pesq": 0.1, "si_sdr": 0.3}
-
-
-def grid(fast: bool = False, model=None) -> list[Cell]:
-    """All cells of all parts, each once; arguments as for :func:`parts`."""
-    return list(dict.fromkeys(cell for part in parts(fast, model).values() for cell in part.cells()))
 
 
 def _common(steps) -> dict:

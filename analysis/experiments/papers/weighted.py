@@ -21,12 +21,11 @@ before any of these grids had been run.
 
 from __future__ import annotations
 
-from analysis.experiments.config import Cell
 from analysis.experiments.contrasts import Difference, Largest
 from analysis.experiments.papers.plan import ABOVE, BELOW, Check, Claim, Part, Probe, Region
 from analysis.sde import OUVE
 
-__all__ = ["BASELINE", "CLAIMS", "METRICS", "MODELS", "PROPOSED", "SUPERVISED", "grid", "parts", "probes"]
+__all__ = ["BASELINE", "CLAIMS", "METRICS", "MODELS", "PROPOSED", "SUPERVISED", "parts", "probes"]
 
 BASELINE, PROPOSED, SUPERVISED = "ouve-1", "weighted-plain", "predictive"
 VARIANTS = ("weighted-exact", "weighted-published")
@@ -37,11 +36,6 @@ METRICS = ("pesq_nb_raw", "pesq", "estoi", "si_sdr", "dnsmos_sig", "dnsmos_bak",
 STEPS = 30
 #: Speakers of the VoiceBank-DEMAND pairs of the development corpus.
 PAIRS = r"p(257|287)_"
-
-
-def grid(fast: bool = False, model=None) -> list[Cell]:
-    """All cells of all parts, each once; arguments as for :func:`parts`."""
-    return list(dict.fromkeys(cell for part in parts(fast, model).values() for cell in part.cells()))
 
 
 def _sampled(fast: bool) -> dict:

@@ -1,0 +1,55 @@
+"""Verdicts, figures and the run panel of a notebook: what is there, what is said of what is not, and a small run."""
+
+import pytest
+
+from analysis.experiments.claims import claims
+from analysis.experiments.papers import PAPERS
+from analysis.experiments.runner import ablate
+from analysis.experiments.store import Store
+from analysis.widgets.explore import figures, run_again, verdicts
+
+
+@pytest.mark.parametrize("paper", PAPERS)
+def test_every_claim_stands_in_the_table_with_its_verdict_and_published_number(paper):
+    html, table = verdicts(paper).value, claims(paper)
+    for row in table.to_dict("records"):
+        assert f">{row['claim']}</td>" in html and f">{row['verdict']}</span>" in html
+    assert html.count("<i>not found</i>") == (table["published"] == "").sum()
+
+
+def test_figures_of_an_empty_store_say_what_is_missing(tmp_path):
+    Store(tmp_path)
+    found = figures("joint", store=tmp_path)
+    assert "Figure 7: PESQ over beta" in found.children[-1].value and "Not drawn yet" in found.children[-1].value
+
+
+@pytest.fixture
+def panel(tmp_path, tiny, monkeypatch):
+    monkeypatch.setattr("analysis.widgets.report._networks", lambda: [str(tiny)])
+    found = run_again("variance", store=tmp_path / "cells")
+    found.network.value = str(tiny)
+    return found
+
+
+def test_rows_clips_and_seeds_are_chosen_and_run_into_the_store(panel, tiny):
+    panel.rows.value, panel.clips.value, panel.seeds.value = panel.rows.value[:1], ("demo-02",), 2
+    assert {cell.model for cell in panel.cells} == {str(tiny)} and [cell.seed for cell in panel.cells] == [0, 1]
+    assert panel.words.value.count("2 rows to make")
+    table = panel.run(300)
+    assert len(table) == 2 and set(table["clip"]) == {"demo-02"} and panel.error is None
+    assert "noisy" in panel.result.value and "shipped" in panel.result.value
+    again = ablate(panel.cells, ["demo-02"], panel.store, jobs=1, progress=False)
+    assert again.attrs["read"] == 2 and list(again["audio"]) == list(table["audio"])
+
+
+def test_nothing_chosen_cannot_be_run(panel):
+    panel.rows.value = ()
+    assert panel.button.disabled and "0 rows" in panel.words.value
+
+
+def test_rows_without_a_network_are_left_out_and_named(tmp_path):
+    found = run_again("joint", store=tmp_path / "cells")
+    found.network.value = None
+    absent = set(found.missing)
+    assert all(cell.model not in absent for cell in found._cells)
+    assert all(name in found.words.value for name in absent)
