@@ -82,7 +82,7 @@ function render({ model, el }) {
     plot.setAttribute("aria-label", `${figure.title}: ${up.label} against ${across.label}`);
     plot.replaceChildren();
     title.textContent = figure.title;
-    const rows = ticks(up.limits, up.log, (height - MARGIN.top - MARGIN.bottom) / 34);
+    const rows = ticks(up.limits, up.log, (height - MARGIN.top - MARGIN.bottom) / 28);
     const left = Math.max(LEFT, 22 + 6.4 * Math.max(0, ...rows.map((v) => String(v).length)));
     const inner = { w: width - left - MARGIN.right, h: height - MARGIN.top - MARGIN.bottom };
     const place = ({ limits: [low, high], log }, v) =>
