@@ -31,6 +31,7 @@ def collect(
     fast: bool = False,
     names: Sequence[str] | None = None,
     progress: bool = True,
+    metrics: Sequence[str] | None = None,
 ) -> tuple[pd.DataFrame, dict[str, pd.DataFrame]]:
     """Run the parts and probes of a paper (those ``names``, by default all) that have their models.
 
@@ -43,8 +44,8 @@ def collect(
     cells = list(dict.fromkeys(cell for name in parts if name in chosen for cell in parts[name].cells()))
     absent = set(missing_models(list({cell.model for cell in cells})))
     cells = [cell for cell in cells if cell.model not in absent]
-    noisy = baseline(clips, store, jobs, progress)
-    found = [ablate(cells, clips, store, jobs, progress)] if cells else []
+    noisy = baseline(clips, store, jobs, progress, metrics=metrics)
+    found = [ablate(cells, clips, store, jobs, progress, metrics=metrics)] if cells else []
     table = pd.concat([*found, noisy], ignore_index=True)
     table.attrs = found[0].attrs if found else noisy.attrs
     pairs = load_pairs(clips)
