@@ -100,7 +100,7 @@ def test_help_is_the_default_and_sets_up_nothing(clone):
 @pytest.mark.parametrize(
     "target, call",
     [
-        ("figures", "ran -m analysis figures variance"),
+        ("figures", "ran -m analysis figures variance --run"),
         ("test", "ran -m pytest"),
         ("doctor", "ran -m analysis doctor"),
         ("lab", "ran -m jupyterlab notebooks" + " --allow-root" * (os.getuid() == 0) + " --no-browser"),

@@ -52,7 +52,7 @@ TOLERANCES = {
 
 def shipped_names(folder=None) -> list[str]:
     """The names of all shipped tables, sorted."""
-    return sorted(path.stem for path in _folder(folder).glob("*.parquet"))
+    return sorted(path.stem for path in _folder(folder).glob("*.parquet") if not path.name.startswith("."))
 
 
 def shipped(name: str, folder=None) -> pd.DataFrame:
