@@ -132,8 +132,12 @@ class NetworkDenoiser(Denoiser):
 
     def _run(self, network: Callable, c_noise: Tensor, a: Tensor, y: Tensor, *more: Tensor):
         """What the network gives, in the precision chosen, for spectrograms padded to its multiple of frames."""
-        a, y, *more = (pad_frames(part, self.network.config.frame_multiple)[0] for part in (a, y, *more))
+        multiple = self.network.config.frame_multiple
+        a, y, *more = (pad_frames(part, multiple)[0] for part in (a, y, *more))
         bf16 = bf16_is_fast(a.device) if self.bf16 is None else self.bf16
+        # The bottom of the network is then one position wide, where torch's bfloat16 convolutions (seen with 2.13 on a
+        # CPU) give another result at each call, sometimes NaN.
+        bf16 = bf16 and a.shape[-1] > multiple
         with torch.autocast(a.device.type, torch.bfloat16, enabled=bf16):
             return network(a, y, c_noise, *more)
 

@@ -26,7 +26,7 @@ def check(condition: bool, argument: str, got: object, wanted: str) -> None:
         raise ArgumentError(argument, got, wanted)
 
 
-def _short(value: object, limit: int = 120) -> str:
+def _short(value: object, limit: int = 320) -> str:
     text = value if isinstance(value, str) and value and " " not in value else repr(value)
     text = " ".join(text.split())
     # The middle goes: a path ends in the file's name, and what is wrong with it comes last.

@@ -73,7 +73,7 @@ def means(rows: Sequence[dict], metrics: Sequence[str] = METRICS) -> dict[str, d
         own = [row for row in rows if row["reading"] == reading]
         entry: dict = {"nfe": int(max(row["nfe"] for row in own)), "clips": len(own)}
         for metric in metrics:
-            values = np.array([row[metric] for row in own], dtype=float)
+            values = np.array([row.get(metric, math.nan) for row in own], dtype=float)
             finite = np.isfinite(values)
             entry[metric] = float(values[finite].mean()) if finite.any() else math.nan
             entry[f"{metric}_n"] = int(finite.sum())

@@ -451,7 +451,7 @@ def call(name="score_matching", process=None, **changes):
         ({"t": 2 * TIMES}, "t", "t: got 1.8, wanted a time above 0 and up to 1.0"),
         ({"t": float("nan") * TIMES}, "t", "t: got nan"),
         ({"t": None, "sigma": -TIMES}, "sigma", "sigma: got -0.03, wanted a level above 0 that OUVE("),
-        ({"process": BBED(), "t": None, "sigma": 1e3 * TIMES}, "sigma", "wanted a level above 0 that BBED("),
+        ({"process": BBED(), "t": None, "sigma": 1e300 * TIMES}, "sigma", "wanted a level above 0 that BBED("),
         ({"reduction": "max"}, "reduction", "reduction: got max, wanted 'sum'"),
         ({"name": "edm_weighted"}, "preconditioning", "preconditioning: got None, wanted a Preconditioning"),
         ({"name": "generative_supervised", "residual": "new_form"}, "residual", "got new_form, wanted one of tweedie"),

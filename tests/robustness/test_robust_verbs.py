@@ -114,6 +114,7 @@ def interrupted_group(command, place, ready):
         stderr=subprocess.PIPE,
         text=True,
         start_new_session=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # a shell's background jobs ignore it
     )
     end = time.monotonic() + 240
     while not ready() and process.poll() is None and time.monotonic() < end:
