@@ -29,7 +29,7 @@ figures: .venv/.ready ## run the main job: sweep the variance scale, draw result
 	@$(RUN) -m analysis figures variance --run $(ARGS)
 
 test: .venv/.ready ## run the tests (ARGS="-k name" picks some)
-	@$(RUN) -m pytest $(ARGS)
+	@OMP_NUM_THREADS=$${OMP_NUM_THREADS:-1} $(RUN) -m pytest -n 2 --dist loadfile $(ARGS)
 
 doctor: .venv/.ready ## say what is installed, what is missing, and whether it works
 	@$(RUN) -m analysis doctor $(ARGS)

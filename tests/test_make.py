@@ -101,7 +101,7 @@ def test_help_is_the_default_and_sets_up_nothing(clone):
     "target, call",
     [
         ("figures", "ran -m analysis figures variance --run"),
-        ("test", "ran -m pytest"),
+        ("test", "ran -m pytest -n 2 --dist loadfile"),
         ("doctor", "ran -m analysis doctor"),
         ("lab", "ran -m jupyterlab notebooks" + " --allow-root" * (os.getuid() == 0) + " --no-browser"),
     ],
@@ -151,7 +151,7 @@ def test_a_killed_set_up_is_repaired_by_the_next_call(clone):
     process.communicate()
     assert clone.calls() == SET_UP[:2] and not (clone.venv / ".ready").exists()
     assert clone.make("test")[0] == 0
-    assert clone.calls() == [*SET_UP, "ran -m pytest"]
+    assert clone.calls() == [*SET_UP, "ran -m pytest -n 2 --dist loadfile"]
 
 
 def test_a_changed_pyproject_installs_into_the_same_environment(clone):
@@ -180,7 +180,7 @@ def test_two_at_once_set_up_once(clone):
     second = clone.start("test")
     assert [process.communicate(timeout=30) and process.returncode for process in (first, second)] == [0, 0]
     calls = clone.calls()
-    assert sorted(calls) == sorted([*SET_UP, "ran -m analysis doctor", "ran -m pytest"])
+    assert sorted(calls) == sorted([*SET_UP, "ran -m analysis doctor", "ran -m pytest -n 2 --dist loadfile"])
 
 
 def test_uv_is_used_where_it_is_installed(clone):
