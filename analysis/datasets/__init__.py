@@ -32,11 +32,12 @@ from analysis.datasets.pairs import (
     sound_files,
 )
 from analysis.datasets.registry import SETS, data_root, is_set, prepared_names
-from analysis.datasets.sources import load_list, load_pairs
+from analysis.datasets.sources import evaluation_pairs, load_list, load_pairs
 
 __all__ = [
     "Pair",
     "load_pair",
+    "evaluation_pairs",
     "load_pairs",
     "demo_pairs",
     "load_folder",

@@ -9,11 +9,14 @@ from pathlib import Path
 import numpy as np
 
 from analysis.datasets.bundled import BundledPairs, demo_pairs
+from analysis.datasets.mixtures import Mixtures, split_corpus
 from analysis.datasets.pairs import FilePairs, LazyPairs, Pair, load_folder
 from analysis.datasets.registry import LIST, MANIFEST, is_set, prepared, read_list, read_manifest
 from analysis.errors import ArgumentError, check
 
-__all__ = ["load_list", "load_pairs", "load_prepared"]
+__all__ = ["evaluation_pairs", "load_list", "load_pairs", "load_prepared"]
+
+REAL = Path("pairs", "voicebank_demand")  # of a corpus
 
 
 def load_pairs(source="demo") -> Sequence[Pair]:
@@ -21,18 +24,18 @@ def load_pairs(source="demo") -> Sequence[Pair]:
 
     ``source``: ``"demo"`` for all bundled pairs, the name of one, a list of such names; a prepared set
     (``"voicebank-demand/test"``; ``python -m analysis data list``); a folder with ``clean/`` and ``noisy/`` in it
-    (:func:`load_folder`); a list of files (.csv with columns clean and noisy, :func:`load_list`); one :class:`Pair`, a
-    list of pairs, a list of (clean, noisy) tuples of file names or of arrays at 16 kHz; or a lazy sequence such as
-    :class:`Mixtures`. Files are read when a pair is asked for. Raises :class:`ArgumentError` for anything else, an
-    empty list included.
+    (:func:`load_folder`); a corpus with ``speech/`` and ``noise/`` in it (:func:`evaluation_pairs`); a list of files
+    (.csv with columns clean and noisy, :func:`load_list`); one :class:`Pair`, a list of pairs, a list of (clean, noisy)
+    tuples of file names or of arrays at 16 kHz; or a lazy sequence such as :class:`Mixtures`. Files are read when a
+    pair is asked for. Raises :class:`ArgumentError` for anything else, an empty list included.
     """
     if isinstance(source, LazyPairs):
         return source
     if isinstance(source, Pair):
         return (source,)
     wanted = (
-        f"'demo', one of {demo_pairs()[0]} to {demo_pairs()[-1]}, a prepared set, a folder with clean/ and noisy/ in "
-        "it, a list of files (.csv), or pairs"
+        f"'demo', one of {demo_pairs()[0]} to {demo_pairs()[-1]}, a prepared set, a folder with clean/ and noisy/ or "
+        "speech/ and noise/ in it, a list of files (.csv), or pairs"
     )
     if isinstance(source, (str, os.PathLike)):
         return _named(source, wanted)
@@ -55,6 +58,8 @@ def _named(source, wanted: str) -> Sequence[Pair]:
     path = Path(source)
     if path.is_dir() and (path / MANIFEST).is_file():
         return load_prepared(path)
+    if (path / "speech").is_dir() and (path / "noise").is_dir():
+        return evaluation_pairs(path)
     if path.is_dir():
         return load_folder(path)
     if path.is_file() and path.suffix.lower() == ".csv":
@@ -98,6 +103,22 @@ def load_list(path) -> FilePairs:
     """
     path = Path(path)
     return _file_pairs([(row["name"], Path(row["clean"]), Path(row["noisy"])) for row in read_list(path)])
+
+
+def evaluation_pairs(data, count: int = 7) -> tuple[Pair, ...]:
+    """What the shipped results are measured on: real pairs and test mixtures of a corpus, ``count`` of each.
+
+    The pairs are taken evenly from ``pairs/voicebank_demand``, where there is one, in the order of their names; the
+    mixtures are 3 s long, of test speakers and test recordings (:func:`split_corpus`), SNR -5 to 15 dB. The same corpus
+    gives the same pairs on every machine.
+    """
+    data = Path(data)
+    split = split_corpus(data)
+    real = load_folder(data / REAL) if (data / REAL).is_dir() else ()
+    check(1 <= count <= (len(real) or count), "count", count, f"1 to {len(real)}, the number of real pairs")
+    chosen = [real[i * len(real) // count] for i in range(count)] if real else []
+    mixed = Mixtures(split.files("test_speech"), split.files("test_noise"), (-5.0, 15.0), seed=1, seconds=3.0, n=count)
+    return (*chosen, *mixed)
 
 
 def load_prepared(folder) -> FilePairs:

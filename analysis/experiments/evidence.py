@@ -124,13 +124,10 @@ def _shipped_cells(folder) -> pd.DataFrame:
 
 def _stored_cells(store) -> pd.DataFrame:
     """Finished cells of the present code in the columns of ``ablate``."""
-    kept = Store(store)
-    table = kept.table()
+    table = Store(store).table()
     if not len(table):
         return _no_cells()
     table = table[table["code"] == code_version()].copy()
-    abouts = [(kept.read(key) or {}).get("about", {}) for key in table["cell"]]
-    table["model"] = [about.get("model", "noisy") for about in abouts]  # the table's own is the hash of its shape
 
     def named(row) -> str:
         if row["sde"] == "noisy":

@@ -12,8 +12,7 @@ from __future__ import annotations
 
 import functools
 import threading
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -23,6 +22,7 @@ from analysis.datasets import Pair
 from analysis.errors import ArgumentError, check
 from analysis.experiments.config import DEFAULTS, OPTIONS, Cell, advised
 from analysis.experiments.identity import ModelFiles
+from analysis.threads import one_thread
 
 __all__ = ["Made", "alone", "check_device", "together"]
 
@@ -43,7 +43,7 @@ def alone(cell: Cell, files: ModelFiles, pair: Pair) -> Made:
     """Run a completed cell on one clip, on the CPU."""
     from analysis.enhancement import enhance
 
-    with _NETWORK, _one_thread():
+    with _NETWORK, one_thread():
         model = _model(files.folder, files.weights, "cpu")
         prior = pair.clean if cell.prior == "oracle" else cell.prior
         run = enhance(model, pair.noisy, prior=prior, sample_rate=pair.sample_rate, **_arguments(cell, files))
@@ -56,7 +56,7 @@ def together(cell: Cell, files: ModelFiles, pairs: Sequence[Pair], device: str, 
 
     rates = sorted({pair.sample_rate for pair in pairs})
     check(len(rates) == 1, "clips", f"sample rates {rates}", "one sample rate for clips in batches")
-    with _NETWORK, _one_thread():
+    with _NETWORK, one_thread():
         model = _model(files.folder, files.weights, device)
         prior = [pair.clean for pair in pairs] if cell.prior == "oracle" else cell.prior
         how = {"prior": prior, "sample_rate": rates[0], "batch": batch}
@@ -101,15 +101,3 @@ def _model(folder: Path, weights: str, device: str):
     if model.digest != weights:
         raise ArgumentError("model", f"{folder} (changed while the grid runs)", "the weights the grid began with")
     return model
-
-
-@contextmanager
-def _one_thread() -> Iterator[None]:
-    import torch
-
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)

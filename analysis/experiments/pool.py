@@ -34,7 +34,6 @@ __all__ = ["Item", "connected", "in_batches", "on_cluster", "on_this_machine"]
 Item = tuple[Task, Callable[[], Sequence]]
 Outcome = tuple[str, dict]
 ANSWER = 5.0  # seconds in which a scheduler has to answer
-IDLE = 60.0  # seconds after which idle local workers leave
 ONE_THREAD = {name: "1" for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")}
 
 
@@ -105,11 +104,12 @@ def _each(pool, items: Sequence[Item], store: Store) -> Iterator[tuple[Callable,
 
 def _round(items: Sequence[Item], store: Store, jobs: int, calls: Callable = _each) -> Iterator[Outcome]:
     """Run items in a pool until it breaks; returns those that it did not finish."""
-    from joblib.externals.loky import get_reusable_executor
+    from joblib.externals.loky import ProcessPoolExecutor
 
     if not items:
         return []
-    pool = get_reusable_executor(jobs, timeout=IDLE, initializer=_ignore_ctrl_c, env=ONE_THREAD)
+    # Not loky's reusable pool: it is one for the whole process, and joblib.Parallel fails on one that it did not make.
+    pool = ProcessPoolExecutor(jobs, initializer=_ignore_ctrl_c, env=ONE_THREAD)
     left = {task.key: (task, clip) for task, clip in items}
     try:
         for _, future in _stream(calls(pool, items, store), lambda: 2 * jobs):
@@ -121,6 +121,7 @@ def _round(items: Sequence[Item], store: Store, jobs: int, calls: Callable = _ea
     except BaseException:
         pool.shutdown(wait=False, kill_workers=True)
         raise
+    pool.shutdown()
     return []
 
 

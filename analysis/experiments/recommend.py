@@ -10,11 +10,10 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from analysis.checkpoints import Model, Sampling
-from analysis.datasets import Mixtures, Pair, load_pairs, split_corpus
-from analysis.errors import check
+from analysis.datasets import Mixtures, Pair, split_corpus
 from analysis.experiments.evaluate import METRICS, evaluate, means
 
-__all__ = ["BUDGET", "CANDIDATES", "evaluation_pairs", "recommend", "validation_pairs"]
+__all__ = ["BUDGET", "CANDIDATES", "recommend", "validation_pairs"]
 
 BUDGET = 30
 
@@ -35,21 +34,6 @@ def validation_pairs(data, count: int = 12, seed: int = 0, split: dict | None = 
     speech = [data / name for name in found["valid_speech"]]
     noise = [data / name for name in found["valid_noise"]]
     return Mixtures(speech, noise, snr_range=(-5.0, 20.0), seed=seed, seconds=4.0, n=count)
-
-
-def evaluation_pairs(data, count: int = 7) -> list[Pair]:
-    """What the shipped results are measured on: real pairs and test mixtures of a corpus, ``count`` of each.
-
-    The pairs are taken evenly from ``pairs/voicebank_demand`` in the order of their names; the mixtures are 3 s long,
-    of test speakers and test recordings, SNR -5 to 15 dB, the same for every model.
-    """
-    data = Path(data)
-    split = split_corpus(data)
-    real = load_pairs(data / "pairs" / "voicebank_demand")
-    check(1 <= count <= len(real), "count", count, f"1 to {len(real)}, the number of real pairs")
-    chosen = [real[i * len(real) // count] for i in range(count)]
-    mixed = Mixtures(split.files("test_speech"), split.files("test_noise"), (-5.0, 15.0), seed=1, seconds=3.0, n=count)
-    return [*chosen, *mixed]
 
 
 def recommend(

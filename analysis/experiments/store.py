@@ -95,7 +95,10 @@ class Store:
         probe.__enter__().unlink()
 
     def table(self):
-        """All finished cells as a data frame, a row each: identity, result and provenance, sorted by name."""
+        """All finished cells as a data frame, a row each: identity, result and provenance, sorted by name.
+
+        ``model`` is the model's name and ``shape`` the digest of its configuration, which the identity calls model.
+        """
         import pandas as pd
 
         rows = []
@@ -107,7 +110,8 @@ class Store:
                 settings = {"process": None} if settings == "noisy" else dict(settings)
                 process = settings.pop("process") or {"name": "noisy"}
                 flat = {"sde": process.get("name"), **{k: v for k, v in process.items() if k != "name"}, **settings}
-                rows.append({"cell": name, **cell["about"], **flat, **cell["result"], **own})
+                own["shape"] = own.pop("model", None)
+                rows.append({"cell": name, "model": "noisy", **cell["about"], **flat, **cell["result"], **own})
         return pd.DataFrame(rows)
 
     def consolidate(self, path=None) -> Path:

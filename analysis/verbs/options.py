@@ -60,7 +60,8 @@ ModelOption = Annotated[
 ClipsOption = Annotated[
     str,
     typer.Option(
-        help="'demo', a prepared set (voicebank-demand/test), a folder of pairs or a list of files (.csv).",
+        help="'demo', a prepared set (voicebank-demand/test), a folder of pairs, a corpus (speech/ and noise/), or a "
+        "list of files (.csv).",
         autocompletion=set_names,
     ),
 ]

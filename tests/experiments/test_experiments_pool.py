@@ -47,6 +47,22 @@ def test_a_worker_that_dies_once_costs_nothing(clips, tmp_path):
     assert len(Store(tmp_path / "store").keys()) == 4
 
 
+def test_the_pool_is_not_the_one_that_joblib_keeps(tmp_path):
+    """In a process of its own, where nothing has made joblib's pool yet: it would take over one that is there."""
+    code = """if True:
+        import sys
+        from analysis.datasets import load_pairs
+        from analysis.experiments import baseline
+        from analysis.metrics import score_many
+        pairs = load_pairs(["demo-01", "demo-02"])
+        table = baseline(pairs, sys.argv[1], jobs=2, metrics="si_sdr", progress=False)
+        scores = score_many([(pair.clean, pair.noisy, pair.noisy) for pair in pairs], metrics="si_sdr", jobs=2)
+        assert list(table["si_sdr"]) == [score["si_sdr"] for score in scores]
+    """
+    done = subprocess.run([sys.executable, "-c", code, tmp_path], capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, done.stderr
+
+
 def test_a_cell_that_kills_its_process_costs_its_own_row(clips, tmp_path):
     with pytest.warns(UserWarning, match="1 of 4 rows failed.*1: failed: ChildProcessError: its process was killed"):
         table = baseline(deadly(some(clips, 4)), tmp_path, jobs=2, **CHEAP)

@@ -3,13 +3,16 @@
 import json
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
 
+from analysis.datasets import load_pairs
 from analysis.errors import ArgumentError
 from analysis.experiments import baseline
+from analysis.experiments.identity import clip_digest
 from analysis.experiments.shipped import RESULTS, TOLERANCES, differences, publish_results, shipped, shipped_names
 from analysis.metrics import METRICS
 
@@ -37,6 +40,15 @@ def test_a_table_comes_back_with_where_it_is_from(tmp_path):
     assert about["models"] == {"m": "w"} and about["clips"] == {"a": "ia", "b": "ib"} and about["code"] == ["c"]
     assert (about["rows"], about["failed"], about["made_with"]) == (5, 1, [{"torch": "2", "bf16": True}])
     assert about["command"].endswith("ablate variance") and about["date"].endswith("+00:00")
+
+
+def test_the_corpus_gives_the_clips_that_the_results_were_measured_on():
+    corpus = Path(__file__).resolve().parents[3] / "shared" / "audio"
+    if not corpus.is_dir():
+        pytest.skip("the development corpus ../shared/audio is not here")
+    pairs = {pair.name: clip_digest(pair) for pair in load_pairs(corpus)}
+    for name in ("variance", "joint", "design_space"):
+        assert shipped(name).attrs["provenance"]["clips"] == pairs
 
 
 def test_what_is_no_shipped_table_is_named(tmp_path):

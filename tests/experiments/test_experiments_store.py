@@ -25,7 +25,7 @@ def filled(folder, *changes: dict) -> tuple[Store, list[str]]:
     store, names = Store(folder), []
     for number, change in enumerate(changes):
         identity, result = made_up(number, **change)
-        store.write(identity, result, {"clip": "c"})
+        store.write(identity, result, {"clip": "c", "model": "flagship"})
         names.append(key(identity))
     return store, names
 
@@ -37,7 +37,7 @@ def test_a_cell_comes_back_as_it_was_numbers_that_are_none_included(tmp_path):
     assert store.read(names[0])["result"] == made_up()[1]
     back = store.read(names[1])
     assert math.isnan(back["result"]["pesq"]) and back["result"]["pesq_status"] == "no_speech: none"
-    assert back["result"]["si_sdr"] == math.inf and back["about"] == {"clip": "c"}
+    assert back["result"]["si_sdr"] == math.inf and back["about"] == {"clip": "c", "model": "flagship"}
     assert json.loads(store.path(names[1]).read_text())["result"]["pesq"] is None  # strict JSON
     assert store.read("0" * 32) is None
 
@@ -72,7 +72,9 @@ def test_leftovers_and_other_files_are_ignored(tmp_path):
     store, (name,) = filled(tmp_path, {})
     for other in (f".{name}.abc.tmp.json", "table.parquet", f"{name}.json.corrupt", "notes.json"):
         (tmp_path / other).write_text("{")
-    assert store.keys() == [name] and len(store.table()) == 1
+    table = store.table()
+    assert store.keys() == [name] and len(table) == 1
+    assert table.loc[0, ["model", "shape", "weights"]].tolist() == ["flagship", "m", "w"]
 
 
 def test_a_failed_write_leaves_nothing(tmp_path):
