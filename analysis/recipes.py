@@ -145,7 +145,7 @@ PARENT = Recipe(
 )
 
 
-def _child(name: str, process: Process | None = None, preconditioning="sgmse", objective="score_matching", **changes):
+def _child(name: str, process: Process | None = None, preconditioning="edm", objective="edm_weighted", **changes):
     """An ablation model: from the parent, for the same steps on the same draws as every other."""
     return Recipe(
         name=name,
@@ -160,12 +160,12 @@ def _child(name: str, process: Process | None = None, preconditioning="sgmse", o
 
 
 SCALES = (0.1, 0.25, 1.0, 4.0, 10.0)
-#: The processes of the design-space paper whose noise levels differ (VE has OUVE2's, OUVP has VP's).
-LEVELS = {"ouve": OUVE(), "ve": OUVE2(), "vp": VP(), "cosine": Cosine(), "bbed": BBED()}
+#: The other processes of the design-space paper whose noise levels differ (VE has OUVE2's, OUVP has VP's).
+LEVELS = {"ve": OUVE2(), "vp": VP(), "cosine": Cosine(), "bbed": BBED()}
 
 
 def _variance() -> list[Recipe]:
-    """Models for one variance scale each; OUVE at scale 1 is also the baseline of the other comparisons."""
+    """Models for one variance scale each; OUVE at scale 1 is also the generative twin of ``joint``."""
     kinds = {"ouve": OUVE(), "bbed": BBED(c2=0.08, k=2.6)}
     return [
         _child(f"{name}-{scale:g}", process.replace(variance_scale=scale))
@@ -175,7 +175,10 @@ def _variance() -> list[Recipe]:
 
 
 def _weighted() -> list[Recipe]:
-    """Residuals with the published weight alpha_t; then the plain residual with a constant and the reversed weight."""
+    """Residuals with the published weight alpha_t; then the plain residual with a constant and the reversed weight.
+
+    Score matching alone, their baseline, is ``edm-sgmse-weight``.
+    """
     convex, plain = {"weighting": "convex_normalized_sigma"}, {"residual": "plain"}
     kinds = {
         "exact": {**convex, "residual": "tweedie_x0"},
@@ -191,17 +194,17 @@ def _weighted() -> list[Recipe]:
 
 
 def _design_space() -> list[Recipe]:
-    """The EDM set at each process's noise levels; then, on OUVE, the SGMSE set with one entry changed, and others."""
-    levels = [_child(f"edm-{name}", process, "edm", "edm_weighted") for name, process in LEVELS.items()]
+    """The EDM set at each process's noise levels; on OUVE the SGMSE set, then one entry of it changed; others."""
+    levels = [_child(f"edm-{name}", process) for name, process in LEVELS.items()]
     entries = {entry.replace("_", ""): SETS["sgmse"].replace(**{entry: "edm"}) for entry in ENTRIES}
-    entries = {f"sgmse-{name}": changed for name, changed in entries.items()}
+    entries = {"sgmse": "sgmse", **{f"sgmse-{name}": changed for name, changed in entries.items()}}
     rows = {**entries, "edm-scaled-shift": "edm_scaled_shift", "edm-sgmse-weight": "edm_sgmse_weight"}
-    return levels + [_child(name, OUVE(), chosen, "edm_weighted") for name, chosen in rows.items()]
+    return levels + [_child(name, OUVE(), chosen) for name, chosen in rows.items()]
 
 
 def _predictive() -> Recipe:
     """The supervised baseline: the estimate from y and pure noise, at any large sigma."""
-    return _child("predictive", None, "edm", "predictive")
+    return _child("predictive", objective="predictive")
 
 
 RECIPES = {
@@ -210,7 +213,7 @@ RECIPES = {
         FLAGSHIP,
         PARENT,
         *_variance(),
-        _child("joint", OUVE(), objective="joint", decoders=2),
+        _child("joint", OUVE(), objective="joint", decoders=2, options={"generative": "edm_weighted"}),
         *_weighted(),
         _predictive(),
         *_design_space(),

@@ -9,11 +9,11 @@ from pathlib import Path
 
 from analysis.errors import ArgumentError
 
-__all__ = ["BASELINE", "card", "differences", "listing", "shipped_models"]
+__all__ = ["baseline_of", "card", "differences", "listing", "shipped_models"]
 
 ZOO = Path(__file__).parent.parent / "zoo"
-#: The recipe that every ablation model is compared with.
-BASELINE = "ouve-1"
+#: Recipes that the ablation models are compared with, by the beginning of their names.
+BASELINES = {"weighted-": "edm-sgmse-weight", "sgmse": "sgmse", "": "ouve-1"}
 
 _ATTRIBUTION = """\
 - LibriSpeech (c) 2014 by Vassil Panayotov, CC BY 4.0; V. Panayotov, G. Chen, D. Povey, S. Khudanpur,
@@ -138,22 +138,28 @@ def _what(model) -> list[str]:
             f"{recipe['sigma_max']:g}; it serves every process at every variance scale."
         ]
     lines = [f"An ablation model of {size}, objective `{recipe['objective']}`. "]
-    if model.name == BASELINE:
-        return [lines[0] + "The baseline: every other ablation model is compared with it."]
-    lines = [lines[0] + f"Where its recipe differs from that of the baseline, `{BASELINE}`:", ""]
+    baseline = baseline_of(model.name)
+    if model.name == baseline:
+        return [lines[0] + "A baseline: other ablation models are compared with it."]
+    lines = [lines[0] + f"Where its recipe differs from that of its baseline, `{baseline}`:", ""]
     lines += ["| field | here | baseline |", "|---|---|---|"]
-    changed = differences(recipe, _baseline())
+    changed = differences(recipe, _recipe(baseline))
     return lines + [f"| {name} | {_plain(own)} | {_plain(other)} |" for name, (own, other) in changed.items()]
 
 
-def _baseline() -> dict:
-    """The baseline's recipe as it was trained, or as it stands where it isn't shipped."""
-    path = ZOO / BASELINE / "config.json"
+def baseline_of(name: str) -> str:
+    """The model that an ablation model is compared with."""
+    return next(baseline for start, baseline in BASELINES.items() if name.startswith(start))
+
+
+def _recipe(name: str) -> dict:
+    """A model's recipe as it was trained, or as it stands where it isn't shipped."""
+    path = ZOO / name / "config.json"
     if path.is_file():
         return json.loads(path.read_text())["training"]["recipe"]
     from analysis.recipes import RECIPES
 
-    return RECIPES[BASELINE].to_dict()
+    return RECIPES[name].to_dict()
 
 
 def _plain(value) -> str:

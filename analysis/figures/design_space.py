@@ -18,7 +18,7 @@ __all__ = ["FIGURES", "TABLES"]
 
 SAMPLER_NAMES = {"heun": "Heun", "pc_edm": "PC", "pc": "PC"}
 SYSTEMS = {
-    "ouve-1": "SGMSE+: SGMSE set, OUVE, PC",
+    "sgmse": "SGMSE+: SGMSE set, OUVE, PC",
     "edm-cosine": "EDM set, cosine, Heun",
     "predictive": "discriminative",
 }

@@ -14,7 +14,7 @@ from analysis.plotting import dots, metric_against
 __all__ = ["FIGURES", "TABLES"]
 
 NAMES = {
-    "ouve-1": "score matching (SGMSE+)",
+    "edm-sgmse-weight": "score matching (SGMSE+)",
     "weighted-plain": "weighted, plain residual",
     "weighted-exact": "weighted, Tweedie",
     "weighted-published": "weighted, published form",

@@ -13,7 +13,7 @@ from analysis.checkpoints import ZOO, Sampling, list_models, load_model, save_mo
 from analysis.cli import main
 from analysis.datasets import demo_pairs, load_pairs
 from analysis.errors import ArgumentError
-from analysis.experiments.cards import card, differences, listing, shipped_models
+from analysis.experiments.cards import baseline_of, card, differences, listing, shipped_models
 from analysis.experiments.verify import ablation_readings, ablation_sets, publish_ablation, verify, verify_model
 from analysis.metrics import score
 from analysis.networks import CompactConfig, CompactUNet, JointCompactUNet
@@ -169,10 +169,25 @@ def test_recipes_are_compared_value_by_value():
     found = differences(RECIPES["bbed-4"].to_dict(), RECIPES["ouve-1"].to_dict())
     assert found["process.name"] == ("BBED", "OUVE") and found["process.variance_scale"] == (4.0, 1.0)
     assert all(name.startswith("process.") for name in found)
-    found = differences(RECIPES["sgmse-cskip"].to_dict(), RECIPES["ouve-1"].to_dict())
-    assert found.pop("preconditioning.c_skip") == ("edm", "sgmse")
-    assert set(found) <= {"objective"}
+    found = differences(RECIPES["sgmse-cskip"].to_dict(), RECIPES["sgmse"].to_dict())
+    assert found == {"preconditioning.c_skip": ("edm", "sgmse")}
     assert differences(RECIPES["ouve-1"].to_dict(), json.loads(json.dumps(RECIPES["ouve-1"].to_dict()))) == {}
+
+
+def test_every_ablation_differs_from_its_baseline_in_what_its_name_says():
+    expected = {
+        "bbed-0.25": {"process"},
+        "joint": {"decoders", "objective", "options"},
+        "predictive": {"objective", "process"},
+        "edm-vp": {"process"},
+        "edm-sgmse-weight": {"preconditioning"},
+        "weighted-exact": {"objective", "options", "preconditioning"},  # its weight is in the options
+        "sgmse-weight": {"preconditioning"},
+    }
+    for name, wanted in expected.items():
+        found = differences(RECIPES[name].to_dict(), RECIPES[baseline_of(name)].to_dict())
+        assert {key.partition(".")[0] for key in found} == wanted, name
+        assert sum(key.startswith("preconditioning") for key in found) <= 1
 
 
 def test_the_readings_fit_the_model(zoo, tmp_path):
@@ -207,7 +222,7 @@ def test_the_list_needs_neither_torch_nor_weights(zoo):
     assert [line.split()[0] for line in out[1:-2]] == list_models()
     (about,) = shipped_models(zoo)
     assert about["parameters"] == load_model(zoo / "ouve-4").parameters
-    assert listing(zoo).splitlines()[1].split()[:6] == ["ouve-4", "0.1", "0.1", "12", "2", "score_matching,"]
+    assert listing(zoo).splitlines()[1].split()[:6] == ["ouve-4", "0.1", "0.1", "12", "2", "edm_weighted,"]
 
 
 def test_a_damaged_folder_is_named(zoo, tmp_path):

@@ -30,13 +30,13 @@ COUNTS = (4, 8, 16)
 CHURNS = (0.0, 0.1, 0.2, math.inf)
 #: The rows of the preconditioning table on OUVE: the SGMSE set, with one entry changed at a time, and the EDM sets.
 ROWS = (
-    "ouve-1",
+    "sgmse",
     *(f"sgmse-{entry}" for entry in ("cskip", "cout", "cin", "cshift", "cnoise", "weight")),
-    *("edm-ouve", "edm-scaled-shift", "edm-sgmse-weight"),
+    *("ouve-1", "edm-scaled-shift", "edm-sgmse-weight"),
 )
 #: The EDM set trained at each process's noise levels, and the process that it is sampled with.
 TRAINED = {
-    "edm-ouve": OUVE(),
+    "ouve-1": OUVE(),
     "edm-ve": VE(),
     "edm-vp": VP(),
     "edm-cosine": Cosine(),
@@ -44,7 +44,7 @@ TRAINED = {
 }
 MIDDLE = 8  # steps of the comparisons that are at one number of steps
 BASELINE = {
-    "model": "ouve-1",
+    "model": "sgmse",
     "sampler": "pc",
     "steps": 16,
 }  # SGMSE+: its set, its process, its sampler; 32 evaluations

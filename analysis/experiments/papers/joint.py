@@ -12,6 +12,7 @@ predictive          ``joint``             0.2     0      the predictive output o
 ==================  ====================  ======  =====  ==========================================================
 
 One training serves all systems of the model ``joint``; ``ouve-1`` had the same training without the predictive loss.
+Both have the EDM set of coefficients and its weight, which learn faster than SGMSE's; the paper's have SGMSE's.
 The paper was read completely: published numbers are its Tables 2 and 3 [PB] or digitised from its figures [PB-fig].
 Data, size of the network and length of training are ours, so directions are compared; regions were written down before
 any of these grids had been run.

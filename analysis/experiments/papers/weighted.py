@@ -3,7 +3,7 @@
 ======================  =======================================================================================
 model                   loss
 ======================  =======================================================================================
-``ouve-1``              score matching alone: SGMSE+
+``edm-sgmse-weight``    score matching alone: SGMSE+
 ``weighted-plain``      convex weights alpha_t, residual x_t + std^2 score - x0: of the published numbers
 ``weighted-exact``      the same with the residual of Tweedie's formula, probably what the paper means
 ``weighted-published``  the same with the residual of the published repository (``theoretical_form``)
@@ -11,6 +11,9 @@ model                   loss
 ``weighted-reversed``   plain residual with the weights exchanged (``increasing_weight``)
 ``predictive``          supervised baseline: the estimate from y alone, one evaluation
 ======================  =======================================================================================
+
+All of them have the EDM set of coefficients: the loss is one of D, whatever the coefficients, and as short a training
+with the SGMSE set leaves the baseline below the noisy input (the model ``sgmse``).
 
 "Proposed" is ``weighted-plain`` in every deciding check, as the tables that were found were made with it; the other two
 residuals stand beside. Published numbers are differences between means of the authors' notebooks (raw narrow-band
@@ -27,7 +30,7 @@ from analysis.sde import OUVE
 
 __all__ = ["BASELINE", "CLAIMS", "METRICS", "MODELS", "PROPOSED", "SUPERVISED", "parts", "probes"]
 
-BASELINE, PROPOSED, SUPERVISED = "ouve-1", "weighted-plain", "predictive"
+BASELINE, PROPOSED, SUPERVISED = "edm-sgmse-weight", "weighted-plain", "predictive"
 VARIANTS = ("weighted-exact", "weighted-published")
 WEIGHTS = ("weighted-constant", "weighted-reversed")
 MODELS = (BASELINE, PROPOSED, *VARIANTS, *WEIGHTS)
