@@ -10,7 +10,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import closing
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from functools import partial
 
 import pandas as pd
@@ -264,7 +264,7 @@ def _settings(task: Task, clip: Clip) -> dict:
     cell = task.cell
     if cell is None:
         return {"clip": clip.name, "model": "noisy", "sde": "noisy"}
-    process = {name: value for name, value in cell.sde.to_dict().items() if name not in ("name", "variance_scale")}
+    process = {name: value for name, value in asdict(cell.sde).items() if name != "variance_scale"}
     rest = {name: value for name, value in vars(cell).items() if name not in ("model", "sde", "clip")}
     return {"clip": clip.name, "model": task.files.name, "sde": label(cell.sde), **process, **rest}
 

@@ -15,12 +15,14 @@ import math
 import os
 import re
 import warnings
+from dataclasses import asdict
 from pathlib import Path
 
 from analysis.audio import writing
 from analysis.errors import ArgumentError, check
 from analysis.experiments.identity import key as key_of
 from analysis.metrics import METRICS
+from analysis.sde import make_process
 
 __all__ = ["Store"]
 
@@ -108,8 +110,9 @@ class Store:
                 own = dict(cell["identity"])
                 settings = own.pop("settings")
                 settings = {"process": None} if settings == "noisy" else dict(settings)
-                process = settings.pop("process") or {"name": "noisy"}
-                flat = {"sde": process.get("name"), **{k: v for k, v in process.items() if k != "name"}, **settings}
+                process = settings.pop("process")
+                own_process = asdict(make_process(**process)) if process else {}
+                flat = {"sde": process["name"] if process else "noisy", **own_process, **settings}
                 own["shape"] = own.pop("model", None)
                 rows.append({"cell": name, "model": "noisy", **cell["about"], **flat, **cell["result"], **own})
         return pd.DataFrame(rows)

@@ -11,6 +11,7 @@ from analysis.errors import ArgumentError
 from analysis.experiments.identity import key
 from analysis.experiments.store import Store
 from analysis.metrics import METRICS
+from analysis.sde import Cosine
 
 
 def made_up(number: int = 0, **changes) -> tuple[dict, dict]:
@@ -109,6 +110,16 @@ def test_a_thousand_cells_are_read_in_under_a_second(tmp_path):
     started = time.process_time()
     assert all(store.read(name) for name in names)
     assert time.process_time() - started < 1
+
+
+def test_a_parameter_without_limit_is_a_number_among_numbers(tmp_path):
+    store = Store(tmp_path)
+    for clamp in (10.0, math.inf):
+        identity, result = made_up()
+        identity["settings"] |= {"process": Cosine(beta_clamp=clamp).to_dict()}
+        store.write(identity, result, {"clip": "c"})
+    back = pd.read_parquet(store.consolidate())
+    assert sorted(back["beta_clamp"]) == [10.0, math.inf] and set(back["sde"]) == {"Cosine"}
 
 
 def test_consolidating_gives_one_parquet_file(tmp_path):
