@@ -95,11 +95,11 @@ class NetworkDenoiser(Denoiser):
 
     def estimate(self, x: Tensor, sigma: Tensor, t: Tensor, y: Tensor) -> Tensor:
         x, c = self._condition(x, sigma, t)
-        return c.c_skip * x + c.c_out * self.raw(self._input(c, x, y), y, c.c_noise.reshape(-1))
+        return (c.c_skip * x).addcmul_(c.c_out, self.raw(self._input(c, x, y), y, c.c_noise.reshape(-1)))
 
     def _input(self, c: Coefficients, x: Tensor, y: Tensor) -> Tensor:
         """c_in x~ + c_shift y, the second part left out where it is always 0."""
-        return c.c_in * x if self.preconditioning.c_shift == "edm" else c.c_in * x + c.c_shift * y
+        return c.c_in * x if self.preconditioning.c_shift == "edm" else (c.c_in * x).addcmul_(c.c_shift, y)
 
     def both(self, x: Tensor, sigma: Tensor, t: Tensor, y: Tensor) -> Outputs:
         """D and the predictive decoder's estimate of x0, complex64 (batch, bins, frames), from one evaluation."""
@@ -117,7 +117,7 @@ class NetworkDenoiser(Denoiser):
         run = partial(self.network.both, generative=generative)
         found = self._run(run, c.c_noise.reshape(-1), self._input(c, x, y), y)
         f, x_pred = (None if output is None else output[..., : x.shape[-1]] for output in found)
-        return Outputs(c.c_skip * x + c.c_out * f if generative else None, x_pred)
+        return Outputs((c.c_skip * x).addcmul_(c.c_out, f) if generative else None, x_pred)
 
     def _condition(self, x: Tensor, sigma: Tensor, t: Tensor) -> tuple[Tensor, Coefficients]:
         """x~ scaled down to the largest sigma that the network knows, and the preconditioning there."""

@@ -188,11 +188,6 @@ class _World:
             self.predicted = d
         return d
 
-    def score(self, x: np.ndarray, t: float, index: int, second: bool) -> np.ndarray:
-        s, square = float(self.process.mean_weight(t)), float(self.process.sigma(t)) ** 2
-        u = x / s
-        return (self.denoise(u, t, index, second) - u) / (s * square)
-
     def _ask(self, u, square):
         self.calls += 1
         d = self.variance / (self.variance + square) * u

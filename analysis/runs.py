@@ -1,6 +1,16 @@
-"""Training runs from a corpus on disk to model folders: split, load, train with a progress bar, export.
+"""Training runs from data on disk to model folders: split, load, train with a progress bar, export.
 
-out/NAME/split.json   the files of training, validation and test, fixed at the first start
+=============  ==============================================  ===============================================
+data           a corpus: a folder with speech/ and noise/      pairs: a prepared set, a folder, a list of files
+=============  ==============================================  ===============================================
+speech, noise  its files                                       clean speech, and noisy - clean
+validation     mixtures of held-out speakers and recordings    pairs of held-out speakers
+split          :func:`analysis.datasets.split_corpus`          :func:`analysis.datasets.split_pairs`
+=============  ==============================================  ===============================================
+
+Either way a batch is mixed anew, at the recipe's ratios: of pairs too, not their own mixtures are learned from.
+
+out/NAME/split.json   the files (or names of pairs) of training, validation and test, fixed at the first start
 out/NAME/log.csv      see :mod:`analysis.logs`
 out/NAME/state.pt     what a run continues from
 out/NAME/model        the model folder, written at the end
@@ -10,18 +20,32 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 from collections.abc import Sequence
 from pathlib import Path
 
 from analysis.checkpoints import Model, Sampling, load_model, save_model, write_json
-from analysis.datasets import split_corpus
+from analysis.datasets import Pair, pair_names, split_corpus, split_pairs, training_pairs
 from analysis.denoisers import bf16_is_fast
 from analysis.errors import ArgumentError, check
 from analysis.experiments.recommend import validation_pairs
 from analysis.recipes import find_recipe
-from analysis.training import ALONE, Ranks, Recipe, Trainer, Validation, join, load_corpus, train
+from analysis.training import (
+    ALONE,
+    Corpus,
+    Ranks,
+    Recipe,
+    Trainer,
+    Validation,
+    join,
+    load_corpus,
+    load_pair_corpus,
+    train,
+)
 
-__all__ = ["check_device", "export", "load_split", "parents_first", "train_and_export", "train_recipes"]
+__all__ = ["check_device", "export", "load_data", "load_split", "parents_first", "train_and_export", "train_recipes"]
+
+HELD_OUT = 12  # pairs that a run is validated on
 
 
 def train_recipes(
@@ -67,10 +91,10 @@ def train_and_export(
     minutes: float | None = None,
     ranks: Ranks = ALONE,
 ) -> Path:
-    """Train ``recipe`` on the training part of the corpus ``data`` in folder ``out``; returns the model folder.
+    """Train ``recipe`` on the training part of ``data`` in folder ``out``; returns the model folder.
 
-    ``data``: a folder laid out as :func:`analysis.datasets.split_corpus` wants it. ``minutes``: length of the run,
-    instead of the recipe's steps. The parent is looked for in ``out/../PARENT/model`` and among the shipped models.
+    ``data``: a corpus or pairs, see the module. ``minutes``: length of the run, instead of the recipe's steps. The
+    parent is looked for in ``out/../PARENT/model`` and among the shipped models.
     """
     import torch
     from tqdm.auto import tqdm
@@ -78,12 +102,12 @@ def train_and_export(
     if threads:
         torch.set_num_threads(threads)
     check_device(device)
-    data, out = Path(data), Path(out)
+    out = Path(out)
     device = ranks.device if ranks.size > 1 else device
     split = load_split(data, out, ranks)
-    corpus = load_corpus([data / p for p in split["train_speech"]], [data / p for p in split["train_noise"]])
+    corpus, held_out = load_data(data, split, ranks.first)
     parent = _find_parent(recipe.parent, out.parent) if recipe.parent else None
-    validate = Validation(validation_pairs(data, split=split), recipe, device) if split["valid_speech"] else None
+    validate = Validation(held_out, recipe, device) if held_out else None
     total, unit = (recipe.steps, "step") if minutes is None else (round(60 * minutes), "s")
     with tqdm(total=total, unit=unit, desc=recipe.name, disable=not ranks.first) as bar:
 
@@ -121,17 +145,51 @@ def train_and_export(
 
 
 def load_split(data, out, ranks: Ranks = ALONE) -> dict[str, list[str]]:
-    """The file lists of a run, as :class:`analysis.datasets.Split` names them, relative to ``data``.
+    """The lists of a run: files as :class:`analysis.datasets.Split` names them, relative to ``data``, or pairs by name.
 
     They are written to ``out/split.json`` at the first start and read from there afterwards, so that a corpus that
     grows moves no file between training, validation and test.
     """
     listed = Path(out) / "split.json"
     if ranks.first and not listed.exists():
-        split = split_corpus(data)
-        write_json(listed, {name: list(value) for name, value in vars(split).items() if name != "root"})
+        write_json(listed, _new_split(data))
     ranks.wait()
     return json.loads(listed.read_text())
+
+
+def _new_split(data) -> dict[str, list[str]]:
+    path = Path(data) if isinstance(data, (str, os.PathLike)) else None
+    if path is None or not any((path / kind).is_dir() for kind in ("speech", "noise")):
+        return split_pairs(data)
+    return {name: list(value) for name, value in vars(split_corpus(data)).items() if name != "root"}
+
+
+def load_data(data, split: dict[str, list[str]], progress: bool = True) -> tuple[Corpus, Sequence[Pair]]:
+    """What a run learns from, and the pairs that it is validated on: 12 of 4 s, or none where nobody is held out.
+
+    ``split``: as :func:`load_split` gives it; ``progress``: show a bar while pairs are read. Raises
+    :class:`ArgumentError` for pairs of the split that are no longer there.
+    """
+    from tqdm.auto import tqdm
+
+    if "train" not in split:
+        root = Path(data)
+        corpus = load_corpus(*([root / name for name in split[f"train_{kind}"]] for kind in ("speech", "noise")))
+        return corpus, validation_pairs(root, split=split) if split["valid_speech"] else ()
+    pairs = training_pairs(data)
+    place = {name: index for index, name in enumerate(pair_names(pairs))}
+    train, valid = split["train"], split["valid"][:: max(1, len(split["valid"]) // HELD_OUT)][:HELD_OUT]
+    lost = [name for name in (*train, *valid) if name not in place]
+    check(not lost, "data", f"{data} without {', '.join(lost[:3])}", "the pairs that the run began with (split.json)")
+    shown = tqdm(train, desc="data", unit="pair", disable=not progress)
+    return load_pair_corpus(pairs[place[name]] for name in shown), [_middle(pairs[place[name]]) for name in valid]
+
+
+def _middle(pair: Pair, seconds: float = 4.0) -> Pair:
+    """The middle of a pair, for what is too long to look at as a whole."""
+    start = max(0, int(pair.clean.size - seconds * pair.sample_rate) // 2)
+    end = start + int(seconds * pair.sample_rate)
+    return Pair(pair.name, pair.clean[start:end], pair.noisy[start:end], pair.sample_rate)
 
 
 def export(trainer: Trainer, folder, about: dict | None = None, **settings) -> Path:

@@ -32,7 +32,9 @@ class Transform:
 
     The defaults are those of SGMSE+ and all four papers at 16 kHz; ``alpha=1, beta=1`` gives the plain STFT.
     ``nyquist=False`` leaves the last frequency, half the sample rate, out of spectrograms (as the code of the
-    design-space paper does); the way back puts zeros there.
+    design-space paper does); the way back puts zeros there. ``edges``: what is put before and after the waveform, half
+    a window of ``"zeros"``, or its ``"reflection"`` (torch's own default, with which SGMSE's code transforms); a
+    waveform of half a window or less has none and gets zeros. The way back doesn't depend on it.
     """
 
     n_fft: int = 510
@@ -40,6 +42,7 @@ class Transform:
     alpha: float = 0.5
     beta: float = 0.15
     nyquist: bool = True
+    edges: str = "zeros"
 
     def __post_init__(self):
         check(self.n_fft >= 4, "n_fft", self.n_fft, "a window of at least 4 samples")
@@ -47,6 +50,7 @@ class Transform:
         check(0 < self.alpha <= 1, "alpha", self.alpha, "0 < alpha <= 1")
         check(self.beta > 0, "beta", self.beta, "beta > 0")
         check(isinstance(self.nyquist, bool), "nyquist", self.nyquist, "True or False")
+        check(self.edges in ("zeros", "reflection"), "edges", self.edges, "'zeros' or 'reflection'")
 
     @property
     def bins(self) -> int:
@@ -57,10 +61,11 @@ class Transform:
         return torch.hann_window(self.n_fft, device=x.device, dtype=x.real.dtype)
 
     def stft(self, x: Tensor) -> Tensor:
-        """Plain STFT: (..., samples) real -> (..., bins, frames) complex; short input is padded with zeros."""
+        """Plain STFT: (..., samples) real -> (..., bins, frames) complex, of a waveform of any length."""
         shape, x = x.shape[:-1], x.reshape(-1, x.shape[-1])
-        # Padding with zeros rather than by reflection: a clip of any length, one sample included, has an STFT.
-        x = torch.nn.functional.pad(x, (self.n_fft // 2, self.n_fft // 2))
+        half = self.n_fft // 2
+        reflected = self.edges == "reflection" and x.shape[-1] > half
+        x = torch.nn.functional.pad(x, (half, half), mode="reflect" if reflected else "constant")
         c = torch.stft(x, self.n_fft, self.hop, window=self._window(x), center=False, return_complex=True)
         return c.reshape(*shape, *c.shape[-2:])
 
@@ -101,9 +106,13 @@ def level(y: Tensor) -> Tensor:
 
 
 def pad_frames(c: Tensor, multiple: int = 64) -> tuple[Tensor, int]:
-    """Zero-pad the frame axis of (..., bins, frames) to a multiple; returns the spectrogram and the old length."""
+    """Zero-pad the frame axis of (..., bins, frames) to a multiple; returns the spectrogram and the old length.
+
+    Where there is nothing to add, it is the very same tensor.
+    """
     frames = c.shape[-1]
-    return torch.nn.functional.pad(c, (0, -frames % multiple)), frames
+    missing = -frames % multiple
+    return (torch.cat((c, c.new_zeros(*c.shape[:-1], missing)), dim=-1) if missing else c), frames
 
 
 def complex_noise(shape, generator: torch.Generator | None, variance: float = 1.0, device=None) -> Tensor:

@@ -12,6 +12,7 @@ Sequences of pairs are lazy: they know their length and names, and read a pair w
 ``SETS``, ``prepared_names()``         the papers' data sets, and those that are prepared here
 ``mix(clean, noise, snr_db, rng)``     one mixture; ``Mixtures(...)`` a sequence of them from a seed
 ``split_corpus(root)``                 train, valid and test files that share no speaker and no recording
+``split_pairs("mine")``                names of pairs to train on, validate and test with, by speaker
 ``make_noise(kind, samples, rng)``     procedural noise, the kind the bundled clips are made with
 =====================================  ====================================================================
 
@@ -27,21 +28,26 @@ from analysis.datasets.pairs import (
     LazyPairs,
     Pair,
     load_folder,
+    pair_names,
     power_ratio_db,
     read_pair,
     sound_files,
 )
 from analysis.datasets.registry import SETS, data_root, is_set, prepared_names
 from analysis.datasets.sources import evaluation_pairs, load_list, load_pairs
+from analysis.datasets.speakers import split_pairs, training_pairs
 
 __all__ = [
     "Pair",
     "load_pair",
     "evaluation_pairs",
     "load_pairs",
+    "split_pairs",
+    "training_pairs",
     "demo_pairs",
     "load_folder",
     "load_list",
+    "pair_names",
     "read_pair",
     "sound_files",
     "SETS",

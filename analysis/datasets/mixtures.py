@@ -13,7 +13,7 @@ drawn before it.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -189,8 +189,15 @@ def split_corpus(root) -> Split:
     return Split(root, *_split_speech(found["speech"]), *_split_noise(found["noise"]))
 
 
-def _rank(name: str) -> str:
+def rank(name: str) -> str:
+    """The order in which speakers and recordings are held out: SHA-256 of SALT and the name."""
     return hashlib.sha256(f"{SALT}/{name}".encode()).hexdigest()
+
+
+def held_out(order: Sequence[str], parts: Sequence[str] = ("test", "valid")) -> dict[str, str]:
+    """The first 7.5 % of some names for the first part, the next for the next; one each at least, from three on."""
+    count = max(1, round(SHARE * len(order))) if len(order) >= 3 else 0
+    return {name: part for i, part in enumerate(parts) for name in order[i * count : (i + 1) * count]}
 
 
 def _split_speech(files: list[str]) -> tuple[tuple[str, ...], ...]:
@@ -199,16 +206,14 @@ def _split_speech(files: list[str]) -> tuple[tuple[str, ...], ...]:
     for corpus in sorted({corpus for corpus, _ in speakers}):
         own = [speaker for c, speaker in speakers if c == corpus]
         part_of.update({(corpus, s): "test" for s in own if s in HELD_OUT_SPEAKERS})
-        free = sorted((s for s in own if s not in HELD_OUT_SPEAKERS + UNLABELLED), key=lambda s: _rank(f"{corpus}/{s}"))
-        count = max(1, round(SHARE * len(free))) if len(free) >= 3 else 0
-        part_of.update({(corpus, s): "test" for s in free[:count]})
-        part_of.update({(corpus, s): "valid" for s in free[count : 2 * count]})
+        free = sorted((s for s in own if s not in HELD_OUT_SPEAKERS + UNLABELLED), key=lambda s: rank(f"{corpus}/{s}"))
+        part_of.update({(corpus, s): part for s, part in held_out(free).items()})
     return _gather(files, lambda name: part_of.get(tuple(name.split("/")[1:3]), "train"))
 
 
 def _split_noise(files: list[str]) -> tuple[tuple[str, ...], ...]:
     free = {name: SAME_RECORDING.get(name, name) for name in files if name.split("/")[1] not in ONE_RECORDER}
-    order = sorted(set(free.values()), key=_rank)
+    order = sorted(set(free.values()), key=rank)
     count = min(max(LEAST_RECORDINGS, round(SHARE * len(order))), len(order) // 3)
     part_of: dict[str, str] = {}
     for part in ("test", "valid"):

@@ -28,6 +28,7 @@ __all__ = [
     "LazyPairs",
     "Pair",
     "load_folder",
+    "pair_names",
     "power_ratio_db",
     "read_pair",
     "sound_files",
@@ -123,6 +124,11 @@ class LazyPairs(Sequence):
     def __repr__(self) -> str:
         shown = ", ".join(self.names[:3]) + (", ..." if len(self) > 3 else "")
         return f"{type(self).__name__}({len(self)} pairs: {shown})"
+
+
+def pair_names(pairs: Sequence[Pair]) -> list[str]:
+    """The names of some pairs, in order; of a lazy sequence nothing is read for them."""
+    return list(pairs.names) if isinstance(pairs, LazyPairs) else [pair.name for pair in pairs]
 
 
 class FilePairs(LazyPairs):

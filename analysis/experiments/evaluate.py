@@ -15,7 +15,7 @@ from dataclasses import replace
 import numpy as np
 
 from analysis.checkpoints import Model, Sampling
-from analysis.datasets import Pair
+from analysis.datasets import Pair, pair_names
 from analysis.enhancement import enhance
 from analysis.metrics import score
 
@@ -82,9 +82,10 @@ def means(rows: Sequence[dict], metrics: Sequence[str] = METRICS) -> dict[str, d
 
 
 def digest(pairs: Sequence[Pair]) -> str:
-    """SHA-256 over the samples of a set of pairs, in the order of their names."""
-    total = hashlib.sha256()
-    for pair in sorted(pairs, key=lambda pair: pair.name):
+    """SHA-256 over the samples of a set of pairs, in the order of their names; one pair is in memory at a time."""
+    total, names = hashlib.sha256(), pair_names(pairs)
+    for index in sorted(range(len(pairs)), key=names.__getitem__):
+        pair = pairs[index]
         for part in (pair.clean, pair.noisy):
             total.update(np.ascontiguousarray(part, dtype="<f4").tobytes())
     return total.hexdigest()
@@ -92,7 +93,7 @@ def digest(pairs: Sequence[Pair]) -> str:
 
 def expected_entry(rows: Sequence[dict], pairs: Sequence[Pair]) -> dict:
     """What ``expected.json`` keeps of an evaluation: means, tolerances, the names of the pairs and their digest."""
-    entry = {"digest": digest(pairs), "clips": len(pairs), "names": [pair.name for pair in pairs]}
+    entry = {"digest": digest(pairs), "clips": len(pairs), "names": pair_names(pairs)}
     return {**entry, "tolerance": TOLERANCES, "means": means(rows)}
 
 

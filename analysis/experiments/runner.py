@@ -15,7 +15,7 @@ from functools import partial
 
 import pandas as pd
 
-from analysis.datasets import LazyPairs, Pair, load_pairs
+from analysis.datasets import Pair, load_pairs, pair_names
 from analysis.errors import ArgumentError, check
 from analysis.experiments.config import Cell, label
 from analysis.experiments.identity import ModelFiles, clip_digest, digest, model_files
@@ -147,7 +147,7 @@ def _listed(clips) -> tuple[Sequence[Pair], list[Clip]]:
         pairs = load_pairs(clips)
     except ArgumentError as error:
         raise ArgumentError("clips", error.got, error.wanted) from None
-    names = list(pairs.names) if isinstance(pairs, LazyPairs) else [pair.name for pair in pairs]
+    names = pair_names(pairs)
     check(len(set(names)) == len(names), "clips", names, "pairs with different names")
     listed = []
     for index, name in enumerate(names):

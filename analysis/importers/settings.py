@@ -2,7 +2,8 @@
 
 =================  ================================================================================================
 SGMSE and kin      ``theta`` is the stiffness of OUVE, and the squared scale c2 of BBED; ``bbve`` is BBED's old name,
-                   with ``sigma_max`` over ``sigma_min`` for k; ``spec_factor`` beta, ``spec_abs_exponent`` alpha
+                   with ``sigma_max`` over ``sigma_min`` for k; ``spec_factor`` beta, ``spec_abs_exponent`` alpha;
+                   their code transforms with reflected edges and pads spectrograms once, to a multiple of 64 frames
 EDM paper code     ``sde_*``, ``preconditioning_*``, ``stft_*`` and ``solver_*`` of its ``config.yaml``; ``richter`` is
                    our ``sgmse``; stiffness 0 makes VE of OUVE2 and VP of OUVP; ``bbed`` keeps its clock; the row at
                    half the sample rate is left out of its spectrograms
@@ -15,7 +16,7 @@ import dataclasses
 import math
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -118,13 +119,14 @@ def sgmse_settings(values: Mapping, storm: bool = False) -> Settings:
         read.assumed += bridge.assumed
     else:
         raise ArgumentError("sde", f"a checkpoint of the process {name}", "ouve, bbed or bbve")
-    sampling = Sampling("pc", 30, start)
+    sampling = Sampling("pc", 30, start, padding="once")
     if storm:
-        sampling = Sampling("em", 30, start, prior="estimate", predictive_sigma=2 * float(process.sigma(process.t_max)))
+        largest = float(process.sigma(process.t_max))
+        sampling = replace(sampling, sampler="em", prior="estimate", predictive_sigma=2 * largest)
     return Settings(
         process,
         SETS["sgmse"],
-        Transform(read["n_fft"], read["hop_length"], alpha, beta),
+        Transform(read["n_fft"], read["hop_length"], alpha, beta, edges="reflection"),
         sampling,
         read["t_eps"],
         _levels(process, read["t_eps"], 1.0),

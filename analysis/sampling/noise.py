@@ -21,7 +21,8 @@ def seeded_noise(seed: int | Sequence[int], y: Tensor) -> Callable[[], Tensor]:
     generators = [torch.Generator().manual_seed(s % 2**63) for s in _seeds(seed, y)]
 
     def draw() -> Tensor:
-        return torch.stack([complex_noise(y.shape[1:], g) for g in generators]).to(y.device)
+        parts = [complex_noise((1, *y.shape[1:]), g) for g in generators]
+        return (parts[0] if len(parts) == 1 else torch.cat(parts)).to(y.device)
 
     return draw
 

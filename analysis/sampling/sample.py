@@ -113,7 +113,7 @@ def _last(states: Iterator[Tensor]) -> Tensor:
 
 
 class _Evaluations:
-    """The denoiser as solvers see it: score at x_t, or D at x~; each evaluation goes to record and callback.
+    """The denoiser as solvers see it: D at x~; each evaluation goes to record and callback.
 
     ``predicted`` is the predictive output of the step that was evaluated last.
     """
@@ -126,23 +126,14 @@ class _Evaluations:
         self.denoiser, self.process, self.y, self.steps = denoiser, process, y, steps
         self.fusion, self.every, self.predicted = fusion, every, guess
 
-    def score(self, x: Tensor, t: float, index: int, second: bool) -> Tensor:
-        """(D - x~)/(s sigma^2) at x_t."""
-        s, sigma = float(self.process.mean_weight(t)), float(self.process.sigma(t))
-        unscaled = (x - self.y) / s
-        return (self._ask(x, unscaled, t, s, sigma, index, second) - unscaled) / (s * sigma**2)
-
     def denoise(self, unscaled: Tensor, t: float, index: int, second: bool) -> Tensor:
         """D at x~ = ``unscaled``."""
         s, sigma = float(self.process.mean_weight(t)), float(self.process.sigma(t))
-        return self._ask(None, unscaled, t, s, sigma, index, second)
-
-    def _ask(self, x, unscaled, t, s, sigma, index, second):
         level = torch.full((self.y.shape[0],), sigma, device=self.y.device)
         d, predicted = self._evaluate((unscaled, level, torch.full_like(level, t), self.y), index, second)
         if self.callback or self.trajectory is not None:
-            x = self.y + s * unscaled if x is None else x
-            step = Step(index, self.steps, t, sigma, s * sigma, x, self.y + d, second, predicted)
+            state, estimate = self.y + s * unscaled, self.y + d
+            step = Step(index, self.steps, t, sigma, s * sigma, state, estimate, second, predicted)
             if self.trajectory is not None:
                 self.trajectory.add(step, s, self.y, self.states)
             if self.callback:

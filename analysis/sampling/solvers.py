@@ -3,10 +3,10 @@
     solver(model, process, grid, x, y, noise, **options) yields the state x_t after every step, the last at t = 0
 
 A state may be sent back (``states.send(x)``): the solver goes on from it instead of the one it gave.
-``model.score(x, t, i, second)`` is the score at x_t, ``model.denoise(u, t, i, second)`` the estimate D of x0 - y at
-u = x~; ``second`` marks an evaluation that corrects the step's first. ``noise(t, t_next, channel)`` is standard normal;
-predictors use channel 0, corrector step j channel j. Nothing here knows tensors: :mod:`analysis.gaussian` runs the
-same functions on exact moments. With Delta = t_i - t_{i+1}, a and g the process's own, u = (x - y)/s:
+``model.denoise(u, t, i, second)`` is the estimate D of x0 - y at u = x~ = (x - y)/s, so that the score at x_t is
+(D - u)/(s sigma^2); ``second`` marks an evaluation that corrects the step's first. ``noise(t, t_next, channel)`` is
+standard normal; predictors use channel 0, corrector step j channel j. Nothing here knows tensors:
+:mod:`analysis.gaussian` runs the same functions on exact moments. With Delta = t_i - t_{i+1}, a and g the process's:
 
 ==========  ==============================================  =====  ==========  ==========================
 sampler     what is solved                                  order  nfe         source
@@ -33,6 +33,7 @@ import numpy as np
 
 from analysis.errors import check
 from analysis.sampling.grids import TimeGrid
+from analysis.sampling.sums import over, plus
 from analysis.sde import Process
 
 __all__ = [
@@ -91,7 +92,8 @@ def _predict_and_correct(model, process, grid, x, y, noise, r, corrector_steps, 
     for index, (t, dt) in enumerate(grid):
         eps = 2 * (r * float(process.std(t))) ** 2
         for j in range(corrector_steps):
-            x = x + eps * model.score(x, t, index, True) + (2 * eps) ** 0.5 * noise(t, t - dt, j + 1)
+            pull = _pull(model, process, t, x, y, index, True, 0.0, eps)
+            x = plus(x, *pull, ((2 * eps) ** 0.5, noise(t, t - dt, j + 1)))
         x = _predict(model, process, t, dt, x, y, noise, index, index == len(grid) - 1, last_drift)
         x = yield from _given(x)
 
@@ -99,8 +101,15 @@ def _predict_and_correct(model, process, grid, x, y, noise, r, corrector_steps, 
 def _predict(model, process, t, dt, x, y, noise, index, last, last_drift=1.0):
     a, g = float(process.drift_rate(t)), float(process.diffusion(t))
     weight = last_drift if last else 1.0
-    x = x - a * dt * (y - x) + weight * g**2 * dt * model.score(x, t, index, False)
-    return x if last else x + g * dt**0.5 * noise(t, t - dt, 0)
+    terms = _pull(model, process, t, x, y, index, False, -a * dt, weight * g**2 * dt)
+    return plus(x, *terms) if last else plus(x, *terms, (g * dt**0.5, noise(t, t - dt, 0)))
+
+
+def _pull(model, process, t, x, y, index, second, drift, weight) -> tuple:
+    """``drift`` (y - x) + ``weight`` score as weighted terms in u and D, from one evaluation at (x, t)."""
+    s, sigma = float(process.mean_weight(t)), float(process.sigma(t))
+    u, gain = over(x, y, s), weight / (s * sigma**2)
+    return (-drift * s - gain, u), (gain, model.denoise(u, t, index, second))
 
 
 # -- probability flow in x and t, with churn ------------------------------------------------------
@@ -142,13 +151,18 @@ def heun(
     end_drift, end_half = _flow(process, end[:-1])
     for i, (now, then) in enumerate(zip(t_hat.tolist(), end.tolist(), strict=True)):
         if now != t[i]:
-            x = y + float(scale[i]) * (x - y) + added[i] * noise(float(t[i]), then, 0)
-        d = drift[i] * (y - x) - half[i] * model.score(x, now, i, False)
-        following = x + (then - now) * d
+            x = plus(y, (float(scale[i]), x - y), (added[i], noise(float(t[i]), then, 0)))
+        d = _pull(model, process, now, x, y, i, False, drift[i], -half[i])
+        following = plus(x, *_times(then - now, d))
         if i < len(grid) - 1:
-            d_end = end_drift[i] * (y - following) - end_half[i] * model.score(following, then, i, True)
-            following = x + (then - now) * 0.5 * (d + d_end)
+            d_end = _pull(model, process, then, following, y, i, True, end_drift[i], -end_half[i])
+            following = plus(x, *_times((then - now) * 0.5, d + d_end))
         x = yield from _given(following)
+
+
+def _times(factor: float, terms: tuple) -> list:
+    """Weighted terms, each times ``factor``."""
+    return [(factor * weight, value) for weight, value in terms]
 
 
 def _churned(process, t, sigma, gamma):
@@ -186,18 +200,18 @@ def ode_heun(model, process: Process, grid: TimeGrid, x, y, noise) -> Iterator:
 
 def _sigma_ode(model, process, grid, x, y, second_order):
     t, sigma, s = _levels(process, grid)
-    u = (x - y) / s[0]
+    u = over(x, y, s[0])
     for i in range(len(grid)):
         step = sigma[i + 1] - sigma[i]
-        slope = (u - model.denoise(u, t[i], i, False)) / sigma[i]
-        following = u + step * slope
+        rest, share = u - model.denoise(u, t[i], i, False), step / sigma[i]
+        following = plus(u, (share, rest))
         if second_order and i < len(grid) - 1:
-            end = (following - model.denoise(following, t[i + 1], i, True)) / sigma[i + 1]
-            following = u + step * 0.5 * (slope + end)
+            end = following - model.denoise(following, t[i + 1], i, True)
+            following = plus(u, (0.5 * share, rest), (0.5 * step / sigma[i + 1], end))
         u = following
-        changed = yield y + s[i + 1] * u
+        changed = yield plus(y, (s[i + 1], u))
         if changed is not None:
-            u = (changed - y) / s[i + 1]
+            u = over(changed, y, s[i + 1])
 
 
 def dpm_2m(model, process: Process, grid: TimeGrid, x, y, noise) -> Iterator:
@@ -228,21 +242,27 @@ def dpm_2m_sde(
 
 def _multistep(model, process, grid, x, y, noise, eta, s_noise):
     t, sigma, s = _levels(process, grid)
-    u, before, h_before = (x - y) / s[0], None, None
+    u, before, h_before = over(x, y, s[0]), None, None
     for i in range(len(grid)):
         d = model.denoise(u, t[i], i, False)
         if i == len(grid) - 1:
             u = d
         else:
             h = math.log(sigma[i] / sigma[i + 1])
-            extrapolated = d if before is None else d + (0.5 * h / h_before) * (d - before)
-            u = math.exp(-(1 + eta) * h) * u - math.expm1(-(1 + eta) * h) * extrapolated
+            weight, ahead = -math.expm1(-(1 + eta) * h), 0.0
+            changes = []
+            if before is not None:
+                ahead = 0.5 * h / h_before
+                changes.append((-weight * ahead, before))
+            changes.append((weight * (1 + ahead), d))
             if eta * s_noise > 0:
-                u = u + sigma[i + 1] * math.sqrt(-math.expm1(-2 * eta * h)) * s_noise * noise(t[i], t[i + 1], 0)
+                rise = sigma[i + 1] * math.sqrt(-math.expm1(-2 * eta * h)) * s_noise
+                changes.append((rise, noise(t[i], t[i + 1], 0)))
+            u = plus(math.exp(-(1 + eta) * h) * u, *changes)
             before, h_before = d, h
-        changed = yield y + s[i + 1] * u
+        changed = yield plus(y, (s[i + 1], u))
         if changed is not None:  # another trajectory: what was before says nothing of its slope
-            u, before = (changed - y) / s[i + 1], None
+            u, before = over(changed, y, s[i + 1]), None
 
 
 def _levels(process, grid) -> tuple[list, list, list]:

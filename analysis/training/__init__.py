@@ -15,7 +15,7 @@ training device, from which a batch is cut, mixed, levelled and transformed at e
 ==================  ====================================================================
 """
 
-from analysis.batches import Corpus, draw_batch, draw_sigma, load_corpus
+from analysis.batches import Corpus, draw_batch, draw_sigma, load_corpus, load_pair_corpus
 from analysis.recipes import Phase, Recipe
 from analysis.training.loop import train
 from analysis.training.ranks import ALONE, Ranks, join
@@ -34,5 +34,6 @@ __all__ = [
     "draw_sigma",
     "join",
     "load_corpus",
+    "load_pair_corpus",
     "train",
 ]

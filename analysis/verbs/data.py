@@ -23,7 +23,7 @@ data = typer.Typer(
     help="""List, fetch, prepare and check data sets.
 
     Sets lie in the folder DIFFSE_DATA (an environment variable), by default data/. A prepared set is used by its name
-    wherever clips are taken: enhance, score, ablate, figures and load_pairs. See data/README.md.
+    wherever clips are taken: enhance, score, train, ablate, figures and load_pairs. See data/README.md.
 
     \b
     Examples:

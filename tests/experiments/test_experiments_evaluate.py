@@ -2,12 +2,13 @@
 
 import json
 import math
+import weakref
 
 import numpy as np
 import pytest
 
 from analysis.checkpoints import Sampling, load_model, save_model
-from analysis.datasets import Pair
+from analysis.datasets import LazyPairs, Pair
 from analysis.experiments.evaluate import compare, digest, evaluate, expected_entry, means, readings
 from analysis.experiments.publish import PLAIN, publish
 from analysis.experiments.recommend import BUDGET, CANDIDATES, recommend
@@ -59,6 +60,28 @@ def test_the_digest_knows_the_samples_and_not_the_order():
     assert digest(PAIRS) == digest(PAIRS[::-1])
     assert digest(PAIRS) != digest([PAIRS[0], pair("b", 2)])
     assert digest(PAIRS) != digest(PAIRS[:1])
+
+
+class Counted(LazyPairs):
+    """Short clips, made when asked for; ``most``: how many were there at once."""
+
+    def __init__(self, count):
+        self.items, self.there, self.most = tuple(f"{i:02}" for i in reversed(range(count))), weakref.WeakSet(), 0
+
+    def load(self, item):
+        x = np.sin(np.arange(4000) * (1 + int(item)) / 50)
+        made = Pair(item, x, 0.5 * x)
+        self.there.add(made)
+        self.most = max(self.most, len(self.there))
+        return made
+
+
+def test_a_lazy_set_of_any_size_is_read_pair_by_pair(folder):
+    pairs = Counted(20)
+    assert digest(pairs) == digest(tuple(Counted(20))) and pairs.most <= 2
+    pairs, setting = Counted(4), {"predictive": Sampling(fusion=1.0)}
+    rows = evaluate(load_model(folder), pairs, setting, metrics=("si_sdr",))
+    assert len(rows) == 8 and expected_entry(rows, pairs)["names"] == list(pairs.items) and pairs.most <= 2
 
 
 def test_evaluation_scores_the_input_and_every_reading(folder):

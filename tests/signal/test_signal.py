@@ -70,6 +70,21 @@ def test_agrees_with_the_centred_stft_of_torch_away_from_the_edges():
     assert worst(ours[:, inside], published[:, inside]) < 1e-4 * float(published.abs().max())
 
 
+@pytest.mark.parametrize("n_fft, hop, samples", [(510, 128, 16000), (510, 128, 256), (510, 128, 511), (64, 16, 900)])
+def test_reflected_edges_are_those_of_torch(n_fft, hop, samples):
+    x, transform = tone_and_noise(samples), Transform(n_fft, hop, edges="reflection")
+    published = torch.stft(x, n_fft, hop, window=torch.hann_window(n_fft), return_complex=True)
+    assert worst(transform.stft(x), published) < 1e-6 * float(published.abs().max())
+    assert worst(Transform(n_fft, hop).stft(x), published) > 1e-3 * float(published.abs().max())
+    assert worst(transform.waveform(transform.spectrogram(x), samples), x) < 1e-5
+
+
+@pytest.mark.parametrize("samples", [1, 100, 255])
+def test_what_is_too_short_to_reflect_has_zeros_around_it(samples):
+    x = tone_and_noise(samples)
+    assert torch.equal(Transform(edges="reflection").stft(x), TRANSFORM.stft(x))
+
+
 def test_a_cosine_stands_in_its_bin_with_half_the_windows_sum():
     k, n = 40, 510
     x = torch.cos(2 * math.pi * k * torch.arange(4096, dtype=torch.float64) / n)
@@ -141,7 +156,8 @@ def test_without_compression_it_is_the_plain_stft():
 @pytest.mark.parametrize(
     "argument, value",
     [("n_fft", 2), ("hop", 0), ("hop", 256), ("alpha", 0), ("alpha", 1.5), ("beta", 0), ("beta", -1)]
-    + [(name, math.nan) for name in ("alpha", "beta")],
+    + [(name, math.nan) for name in ("alpha", "beta")]
+    + [("edges", "reflect"), ("edges", None)],
 )
 def test_a_bad_transform_is_refused(argument, value):
     with pytest.raises(ArgumentError) as caught:

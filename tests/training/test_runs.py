@@ -117,7 +117,7 @@ def test_a_finished_run_keeps_what_was_measured_since(trained, data, monkeypatch
 def test_bad_input_is_refused_before_any_work(data, tmp_path):
     for arguments, named, word in (
         ((["nothing"], data), {}, "recipe"),
-        ((["parent"], tmp_path / "none"), {}, "root"),
+        ((["parent"], tmp_path / "none"), {}, "source"),
         ((["parent"], data), {"device": "abacus"}, "device"),
     ):
         with pytest.raises(ArgumentError) as caught:
