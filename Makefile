@@ -19,7 +19,8 @@ lab: .venv/.ready ## open JupyterLab on notebooks/ (prints the address; works wi
 
 app: .venv/.ready ## serve the explorers without code, for a classroom (http://localhost:8866)
 	@$(RUN) -c 'import voila' 2>/dev/null || sh -c "$$EXTRA" extra app
-	@PATH="$$PWD/.venv/bin:$$PATH" exec $(RUN) -m voila analysis/widgets/app.ipynb --no-browser $(ARGS)
+	@PATH="$$PWD/.venv/bin:$$PATH" JUPYTER_PATH="$$PWD/analysis/widgets$${JUPYTER_PATH:+:$$JUPYTER_PATH}" \
+	exec $(RUN) -m voila analysis/widgets/app.ipynb --template=offline --no-browser $(ARGS)
 
 browser: .venv/.ready ## drive notebooks and app in a real Chromium; pictures go to results/screenshots
 	@$(RUN) -c 'import playwright, voila' 2>/dev/null || sh -c "$$EXTRA" extra browser

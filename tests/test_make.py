@@ -119,7 +119,7 @@ def test_each_command_sets_up_first_and_only_once(clone, target, call):
 @pytest.mark.parametrize(
     "target, call",
     [
-        ("app", "ran -m voila analysis/widgets/app.ipynb --no-browser"),
+        ("app", "ran -m voila analysis/widgets/app.ipynb --template=offline --no-browser"),
         ("browser", "ran -m pytest -m browser tests/browser"),
     ],
 )

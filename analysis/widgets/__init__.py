@@ -9,10 +9,12 @@ wrong is written into the panel, in words. Nothing heavy is imported before an e
 ``players.listen``       one player for several clips, one gain (``player.Player`` with ``player.js``)
 ``explore``              the explorers, one per paper (``an.explore.variance_scale()``)
 ``panel``                what explorers share, and how a new one is written
+``parts``                the small parts that panels are made of
 ``controls.LatestJob``   one slow job at a time, the latest request only, debounced, cached
 ``chart``                lines and points that follow a control within milliseconds (``chart.js``)
 ``clips``                what can be listened to: pairs, uploads, recordings (``recorder.js``)
 ``tries``                one run of a model with its sounds, scores and steps
+``stored``               scores that stand in the user's store already
 ``scrubber``             the reverse process step by step
 ``report``               verdicts on a paper's claims, its figures, a part of its grid run again
 ``classroom``            all explorers on one page, for ``make app`` (``app.ipynb``)

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from html import escape
 
 import ipywidgets as widgets
 
 from analysis.widgets import explore
+from analysis.widgets.parts import alert
 
 __all__ = ["EXPLORERS", "Classroom"]
 
@@ -42,4 +42,4 @@ class Classroom(widgets.Tab):
             self.explorers[title] = make() if make is explore.tour else make(model=self.model)
             place.children = [self.explorers[title]]
         except Exception as error:
-            place.children = [widgets.HTML(f'<div role="alert">{escape(f"{type(error).__name__}: {error}")}</div>')]
+            place.children = [widgets.HTML(alert(error))]

@@ -20,7 +20,7 @@ from analysis.errors import check
 
 __all__ = ["DELAY", "Cancelled", "LatestJob"]
 
-DELAY = 0.2  # seconds without a new request after which a control counts as released
+DELAY = 0.1  # seconds without a new request after which a control counts as released
 _CACHED_DELAY = 0.05  # the same where the result is there already
 KEEP = 32  # results
 

@@ -29,8 +29,8 @@ from analysis.sde import Process
 from analysis.signal import level
 from analysis.widgets.chart import Axis, Chart, line, point
 from analysis.widgets.clips import Clip
-from analysis.widgets.panel import caption, choice, sampling_controls, slider
-from analysis.widgets.paper import GREY, PaperExplorer, legend, small_choice
+from analysis.widgets.paper import GREY, PaperExplorer
+from analysis.widgets.parts import caption, choice, legend, sampling_controls, slider, small_choice
 from analysis.widgets.tries import Try
 
 __all__ = ["DesignSpaceExplorer", "network_view"]
@@ -65,7 +65,7 @@ class DesignSpaceExplorer(PaperExplorer):
     :meth:`distance` measures the last.
     """
 
-    wanted = ("flagship", "parent", "ouve-1", *paper.TRAINED, *paper.ROWS[1:])
+    wanted = ("flagship", "parent", *dict.fromkeys((*paper.ROWS, *paper.TRAINED)))
     folded = ("start", "prior", "fusion", "seed")
     hint = "Change anything: curves are exact formulas. Let go: the network runs, and you hear it."
 

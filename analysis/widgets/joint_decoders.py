@@ -29,8 +29,8 @@ from analysis.sde import OUVE
 from analysis.signal import level
 from analysis.widgets.chart import Axis, Chart, line, point
 from analysis.widgets.clips import Clip
-from analysis.widgets.panel import caption, choice, sampling_controls, slider
-from analysis.widgets.paper import GREY, PaperExplorer, predictor_calls, table_html
+from analysis.widgets.paper import GREY, PaperExplorer, predictor_calls
+from analysis.widgets.parts import caption, choice, sampling_controls, slider, table_html
 from analysis.widgets.tries import Try
 
 __all__ = ["JointDecodersExplorer"]
@@ -54,7 +54,7 @@ class JointDecodersExplorer(PaperExplorer):
 
     wanted = _MODELS
     folded = ("sampler", "start", "seed")
-    hint = "Drag alpha and beta: the curves are exact. Let go: the network runs; hear both outputs and their mixture."
+    hint = "Drag: the curves are exact. Let go: you hear both outputs and their mixture."
 
     def _make_controls(self, steps: int | None = None) -> dict[str, widgets.Widget]:
         usual = sampling_controls(10 if steps is None else steps)
@@ -126,7 +126,7 @@ class JointDecodersExplorer(PaperExplorer):
         process, start = OUVE(), position.start
         t = np.linspace(2e-3, start, 100)
         true = process.mean_weight(t) * np.hypot(STD, process.sigma(t))
-        lines = [line("what the network expects", t, true, GREY, "--", 1.6)]
+        lines = [line("expected", t, true, GREY, "--", 1.6)]
         setting = (position.sampler, position.steps, start, 2 if two else 1)
         plain = _spread(*setting, Fusion())
         lines.append(line("nothing fused", *plain, GENERATIVE, width=1.5))

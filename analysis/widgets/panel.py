@@ -44,19 +44,17 @@ from analysis.datasets import Pair
 from analysis.enhancement import Run
 from analysis.errors import check
 from analysis.metrics import METRICS
-from analysis.sampling import SAMPLERS
-from analysis.widgets.chart import Axis, Chart, point
+from analysis.widgets.chart import Chart, point
 from analysis.widgets.clips import SHOWN, Clip, Clips, OwnAudio
 from analysis.widgets.controls import LatestJob
+from analysis.widgets.parts import alert, caption, choice, labelled, metric_axis, score_table, words_of
 from analysis.widgets.player import Player
 from analysis.widgets.scrubber import Scrubber
-from analysis.widgets.tries import Try, describe, run_try, score_try
+from analysis.widgets.stored import stored_scores
+from analysis.widgets.tries import Try, describe, run_try, score_try, with_steps
 
-__all__ = ["Explorer", "ModelExplorer", "caption", "choice", "sampling_controls", "score_table", "slider"]
+__all__ = ["Explorer", "ModelExplorer"]
 
-_LINE = {"width": "300px", "margin": "1px 0"}  # of one control
-_LABEL = {"description_width": "100px"}
-_CONTROL = {"style": _LABEL, "layout": _LINE}
 _HEIGHT = 186  # pixels of a chart
 _SOUND_PART = 0.85  # of the progress bar; the rest is scoring
 
@@ -168,10 +166,7 @@ class Explorer(widgets.VBox):
         if error is None:
             self.message.value, self.message.layout.display = "", "none"
             return
-        kind = "" if isinstance(error, ValueError) else f"{type(error).__name__}: "
-        style = "color:#b00020;background:#fdecea;padding:4px 8px;border-radius:3px"
-        self.message.value = f'<div role="alert" style="{style}">{escape(kind + str(error))}</div>'
-        self.message.layout.display = ""
+        self.message.value, self.message.layout.display = alert(error), ""
 
 
 class ModelExplorer(Explorer):
@@ -196,8 +191,9 @@ class ModelExplorer(Explorer):
         self.tries: list[Try] = []
         self.latency = math.nan
         self._noisy: dict[str, Mapping] = {}  # scores of the noisy clips
-        self._heard: Try | None = None
-        offered = widgets.Dropdown(description="clip", options=self.clips.names, value=clip, **_CONTROL)
+        self._heard: dict | None = None  # the sounds that are in the player
+        self._seen: object = ""  # the steps that are in the scrubber, None where a run takes none
+        offered = choice("clip", self.clips.names, clip, many=0)
         self.controls = {"clip": offered} | self._make_controls(**settings)
         for name, control in self.controls.items():
             check(not hasattr(self, name), "control", name, "a name that the panel does not use itself")
@@ -264,10 +260,10 @@ class ModelExplorer(Explorer):
         self.own = OwnAudio(self._added, self._fail)
         self.note = widgets.HTML()  # words under the charts, for the preview to fill
         self.shown, self.scores, self.code = widgets.HTML(), widgets.HTML(), widgets.HTML()
-        x, y = (_axis(name, least) for name, least in zip((self.across, self.up), self.plane_limits, strict=True))
+        x, y = (metric_axis(name, least) for name, least in zip((self.across, self.up), self.plane_limits, strict=True))
         self.plane = Chart("Your tries (click one to go back)", x, y, height=_HEIGHT)
         self.plane.on_pick(self.go)
-        self.trail = widgets.Select(options=[], rows=7, layout=widgets.Layout(width="100%"))
+        self.trail = widgets.Select(options=[], rows=7, layout=widgets.Layout(width="calc(100% - 8px)"))
         self.trail.observe(lambda change: self._picked(change.new), names="value")
         self._draw_plane()
 
@@ -275,20 +271,22 @@ class ModelExplorer(Explorer):
         recommend = widgets.Button(description="recommended setting", layout=widgets.Layout(width="306px"))
         recommend.tooltip = "Sampler, steps, start, prior and fusion as the model's own measurements recommend them"
         recommend.on_click(lambda button: self.recommended())
-        busy = widgets.HBox([self.progress, self.stop, self.status], layout=widgets.Layout(min_height="30px"))
+        busy = widgets.HBox([self.status, self.progress, self.stop]).add_class("diffse-busy")
         self.progress.layout.width = "110px"
-        shown = [_line(control) for name, control in self.controls.items() if name not in self.folded]
-        hidden = [_line(control) for name, control in self.controls.items() if name in self.folded]
+        shown = [labelled(control) for name, control in self.controls.items() if name not in self.folded]
+        hidden = [labelled(control) for name, control in self.controls.items() if name in self.folded]
         if hidden:
             title = ", ".join(name for name in self.controls if name in self.folded)
-            shown += [widgets.Accordion([widgets.VBox(hidden)], titles=(title,)), recommend]
+            fold = widgets.Layout(width="310px")
+            shown += [widgets.Accordion([widgets.VBox(hidden)], titles=(title,), layout=fold), recommend]
         column = widgets.Layout(width="318px", flex="0 0 auto")
-        left = widgets.VBox([widgets.HTML(caption(self.hint)), *shown, busy], layout=column)
-        self.plane.layout = widgets.Layout(flex="1 1 260px", min_width="0")
+        left = widgets.VBox([widgets.HTML(caption(self.hint)), *shown], layout=column)
+        self.plane.layout = widgets.Layout(flex="1 1 220px", min_width="0")
         for view in views:
-            view.layout = widgets.Layout(flex="1 1 250px", min_width="0")
+            view.layout = widgets.Layout(flex="1 1 220px", min_width="0")
             view.height = _HEIGHT
-        charts = widgets.HBox([*views, self.plane], layout=widgets.Layout(flex_flow="row wrap"))
+        charts = widgets.HBox([*views, self.plane])
+        charts.layout = widgets.Layout(flex_flow="row wrap", align_items="flex-end")  # a legend may take two lines
         right = widgets.VBox([charts, self.note], layout=widgets.Layout(flex="1 1 560px", min_width="0"))
         top = widgets.HBox([left, right], layout=widgets.Layout(width="100%", flex_flow="row wrap"))
         listen = widgets.VBox([self.shown, self.player, self.scores])
@@ -296,7 +294,7 @@ class ModelExplorer(Explorer):
         tries = widgets.VBox([widgets.HTML(words), self.trail, self.code])
         titles = ("Listen and see", "Step by step", "Your tries", "Your own audio")
         self.tabs = widgets.Tab([listen, self.scrubber, tries, self.own], titles=titles)
-        self.children = (top, self.message, self.tabs)
+        self.children = (top, self.message, widgets.VBox([self.tabs, busy]).add_class("diffse-below"))
 
     # -- the four things an explorer says ---------------------------------------------------------
     def _position(self):
@@ -307,6 +305,9 @@ class ModelExplorer(Explorer):
         clip, model = self.clips[position.clip], self._model(position)
         call = self._call(position, clip)
 
+        if (row := stored_scores(model, clip, call)) is not None:
+            self._recall(position, row)
+
         def part(fraction: float) -> None:
             progress(_SOUND_PART * fraction)
 
@@ -314,21 +315,37 @@ class ModelExplorer(Explorer):
         progress(_SOUND_PART)
         self._hear(found)
         self.latency = time.perf_counter() - self._asked
+        found = with_steps(found, model)
+        self._see(found)
         self.status.value = caption(f"heard after {self.latency:.2f} s; scoring \u2026")
         found = score_try(found, self._noisy.get(clip.name))
         self._noisy[clip.name] = found.noisy_scores
         return found
 
+    def _recall(self, position, row: Mapping) -> None:
+        """Scores that stand in the store, before the model has run."""
+        label = "from your store"
+        self.scores.value = score_table({label: row}, SHOWN, {"evaluations": {label: str(row["nfe"])}})
+        place = (row[self.across], row[self.up])
+        look = {"current": True, "tip": label}
+        self._draw_plane(more=[point(*place, self._colour(position), self._marker(position), **look)])
+
     def _hear(self, found: Try) -> None:
-        """Sound and pictures, before there are scores."""
-        if self._heard is None or self._heard.run is not found.run:
+        """Sound and pictures, before there are steps and scores."""
+        if self._heard is not found.sounds:
             self.player.replace(found.sounds)
-            self.scrubber.show(found.steps, self._colour(found.position), self.player.limits[1])
             self.shown.value = caption(f"Shown: {self._words(found)}")
-            self._heard = found
+            self._heard = found.sounds
+
+    def _see(self, found: Try) -> None:
+        """The steps, once they are there."""
+        if self._seen is not found.steps:
+            self.scrubber.show(found.steps, self._colour(found.position), self.player.limits[1])
+            self._seen = found.steps
 
     def _show(self, position, found: Try) -> None:
         self._hear(found)
+        self._see(found)
         if all(known.position != position for known in self.tries):
             self.tries.append(found)
         extra = {
@@ -351,16 +368,16 @@ class ModelExplorer(Explorer):
         """The setting of a try; ``short``: only what differs between the tries, with the first control."""
         clip, first, *rest = found.position._asdict().items()
         kept = [(n, v) for n, v in rest if not short or any(getattr(t.position, n) != v for t in self.tries)]
-        return ", ".join([clip[1], *(f"{name} {f'{v:g}' if _number(v) else v}" for name, v in (first, *kept))])
+        return ", ".join([clip[1], *(words_of(*one) for one in (first, *kept) if one[1] is not False)])
 
-    def _draw_plane(self, current: Try | None = None) -> None:
+    def _draw_plane(self, current: Try | None = None, more: Sequence[dict] = ()) -> None:
         lines, points = self._backdrop()
         for index, found in enumerate(self.tries):
             position, here = found.position, current is not None and found.position == current.position
             place = (found.scores.get(name, math.nan) for name in (self.across, self.up))
             look = {"label": str(index + 1), "tip": f"{index + 1}: {self._words(found)}", "pick": index}
             points.append(point(*place, self._colour(position), self._marker(position), current=here, **look))
-        self.plane.draw(lines, points)
+        self.plane.draw(lines, [*points, *more])
 
     def _draw_trail(self, current: Try) -> None:
         self._still = True
@@ -389,100 +406,3 @@ class ModelExplorer(Explorer):
             self._still = False
         self._set({control: name})
         self.tabs.selected_index = 0
-
-
-def caption(text: str) -> str:
-    """A line of small print; ``text`` is plain."""
-    return f'<div style="font-size:90%;line-height:1.35;opacity:.85">{escape(text)}</div>'
-
-
-def slider(name: str, value: float, low: float, high: float, step: float = 0.05, log: bool = False) -> widgets.Widget:
-    """A slider with its value beside it; whole numbers where ``step`` is one; ``log``: from ``low`` to ``high`` > 0."""
-    if log:
-        ends = {"base": 10, "min": math.log10(low), "max": math.log10(high), "step": step}
-        return widgets.FloatLogSlider(value, **ends, description=name, readout_format=".3g", **_CONTROL)
-    kind = widgets.IntSlider if isinstance(step, int) else widgets.FloatSlider
-    return kind(value, min=low, max=high, step=step, description=name, **_CONTROL)
-
-
-def choice(description: str, options: Sequence, value, many: int = 3) -> widgets.Widget:
-    """Buttons for up to ``many`` options (names, or (label, value) tuples), a drop-down list for more."""
-    common = {"description": description, "options": options, "value": value}
-    if len(options) > many:
-        return widgets.Dropdown(**common, **_CONTROL)
-    return widgets.ToggleButtons(**common, style={"button_width": f"{176 // len(options)}px"})
-
-
-def sampling_controls(
-    steps: int = 30, start: float = 1.0, sampler: str = "pc", prior: str = "noisy", fusion: float | None = None
-) -> dict[str, widgets.Widget]:
-    """The usual controls of a run by name: ``start`` (t_rsp), ``steps``, ``sampler``, ``prior``, ``fusion``, ``seed``.
-
-    ``fusion`` is left out where it is None.
-    """
-    whole = isinstance(steps, int) and not isinstance(steps, bool)
-    check(whole and 1 <= steps <= 200, "steps", steps, "a whole number from 1 to 200")
-    found = {
-        "start": slider("reverse start", start, 0.1, 1.0),
-        "steps": slider("steps", steps, 1, max(60, steps), 1),
-        "sampler": choice("sampler", list(SAMPLERS), sampler),
-        "prior": choice("prior", ["noisy", "estimate", "oracle"], prior, many=0),
-    }
-    if fusion is not None:
-        found["fusion"] = slider("fusion", fusion, 0.0, 1.0)
-    return found | {"seed": widgets.BoundedIntText(0, min=0, max=9999, description="seed", **_CONTROL)}
-
-
-def _line(control: widgets.Widget) -> widgets.Widget:
-    """A control as it stands in a column: buttons get a label that lines up with those of the sliders."""
-    if not isinstance(control, widgets.ToggleButtons):
-        return control
-    width = _LABEL["description_width"]
-    style = f"width:{width};text-align:right;margin-right:8px;line-height:28px"
-    label = widgets.HTML(f'<div style="{style}">{escape(control.description)}</div>')
-    control.description = ""
-    return widgets.HBox([label, control])
-
-
-def score_table(rows: Mapping[str, Mapping], metrics: Sequence[str], extra: Mapping[str, Mapping[str, str]]) -> str:
-    """Rows of scores as an HTML table: ``rows`` by label, each a row of :func:`analysis.metrics.score`.
-
-    ``extra``: further columns by title, each a text per row label. A score that is not there is a dash, and the reasons
-    stand under the table.
-    """
-    cell = 'style="padding:1px 10px;text-align:right;vertical-align:bottom"'
-    heads = [(METRICS[name].label, METRICS[name].unit, METRICS[name].description) for name in metrics]
-    heads += [(title, "", "") for title in extra]
-    top = "".join(
-        f'<th {cell} title="{escape(about)}">{escape(label)}{f"<br><small>{unit}</small>" if unit else ""}</th>'
-        for label, unit, about in heads
-    )
-    lines, reasons = [], {}
-    for label, row in rows.items():
-        cells = [_cell(row.get(name, math.nan)) for name in metrics]
-        cells += [escape(column.get(label, "")) for column in extra.values()]
-        lines.append(
-            f"<tr><th {cell}>{escape(label)}</th>" + "".join(f"<td {cell}>{text}</td>" for text in cells) + "</tr>"
-        )
-        for name in metrics:
-            status = row.get(f"{name}_status", "ok")
-            if status != "ok":
-                reasons.setdefault(status, {}).setdefault(METRICS[name].label)
-    style = "border-collapse:collapse;font-variant-numeric:tabular-nums;line-height:1.35;margin-top:4px"
-    notes = "".join(caption(f"\u2013 {', '.join(names)}: {status}") for status, names in reasons.items())
-    return f'<table style="{style}"><tr><th></th>{top}</tr>{"".join(lines)}</table>{notes}'
-
-
-def _cell(value: float) -> str:
-    if math.isfinite(value):
-        return f"{value + 0.0:.2f}"
-    return "\u2013" if math.isnan(value) else f"{value:+}".replace("inf", "\u221e")
-
-
-def _number(value) -> bool:
-    return isinstance(value, (int, float)) and not isinstance(value, bool)
-
-
-def _axis(name: str, least: tuple[float, float]) -> Axis:
-    metric = METRICS[name]
-    return Axis(f"{metric.label} [{metric.unit}]" if metric.unit else metric.label, least=least)

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from html import escape
+from collections.abc import Callable, Iterable, Sequence
 
 import ipywidgets as widgets
 import numpy as np
@@ -14,13 +13,13 @@ from analysis.errors import check
 from analysis.preconditioning import Preconditioning
 from analysis.sampling import Trajectory
 from analysis.widgets.clips import Clip
-from analysis.widgets.panel import ModelExplorer, caption, choice
+from analysis.widgets.panel import ModelExplorer
+from analysis.widgets.parts import choice
 
-__all__ = ["GREY", "Networks", "PaperExplorer", "legend", "predictor_calls", "small_choice", "table_html"]
+__all__ = ["GREY", "Networks", "PaperExplorer", "predictor_calls"]
 
 GREY = "#888888"
 _HEIGHT = 178  # pixels of a chart in a tab
-_CELL = "padding:1px 10px;text-align:left;vertical-align:top"
 
 
 class Networks:
@@ -105,7 +104,7 @@ class PaperExplorer(ModelExplorer):
         rows = []
         for parts in views.values():
             for part in parts:
-                part.layout = widgets.Layout(flex="1 1 270px", min_width="0")
+                part.layout = widgets.Layout(flex="1 1 220px", min_width="0")
                 part.height = _HEIGHT
             rows.append(widgets.HBox(list(parts), layout=widgets.Layout(flex_flow="row wrap", width="100%")))
         self.pages = widgets.Tab(rows, titles=tuple(views))
@@ -144,28 +143,3 @@ class PaperExplorer(ModelExplorer):
 def predictor_calls(record: Trajectory) -> np.ndarray:
     """Places of a record's evaluations that are no corrector's, one per step."""
     return np.flatnonzero(~np.asarray(record.corrector, dtype=bool))
-
-
-def legend(colours: Mapping[str, str]) -> widgets.HTML:
-    """One legend for several charts: name -> colour."""
-    swatch = '<span style="display:inline-block;width:18px;height:3px;margin:0 5px 3px 0;background:{}"></span>'
-    entries = [
-        f'<span style="margin-right:16px">{swatch.format(c)}{escape(name)}</span>' for name, c in colours.items()
-    ]
-    return widgets.HTML(f'<div style="font-size:90%">{"".join(entries)}</div>', layout=widgets.Layout(width="100%"))
-
-
-def small_choice(description: str, options: Sequence, value, width: str = "150px") -> widgets.Dropdown:
-    """A narrow drop-down list, several of which stand in a row."""
-    label = {"description_width": f"{8 * len(description) + 6}px"}
-    return widgets.Dropdown(
-        description=description, options=options, value=value, style=label, layout=widgets.Layout(width=width)
-    )
-
-
-def table_html(heads: Sequence[str], rows: Iterable[Sequence[str]], note: str = "") -> str:
-    """A small table; cells are HTML, ``note`` is plain text under it."""
-    top = "".join(f'<th style="{_CELL}">{head}</th>' for head in heads)
-    lines = "".join(f"<tr>{''.join(f'<td style={_CELL!r}>{cell}</td>' for cell in row)}</tr>" for row in rows)
-    style = "border-collapse:collapse;font-variant-numeric:tabular-nums;line-height:1.4"
-    return f'<table style="{style}"><tr>{top}</tr>{lines}</table>' + (caption(note) if note else "")

@@ -26,7 +26,7 @@ from analysis.experiments.shipped import differences, shipped, shipped_names
 from analysis.figures.common import claims_figure
 from analysis.plotting import styled
 from analysis.widgets.controls import LatestJob
-from analysis.widgets.panel import caption, score_table
+from analysis.widgets.parts import alert, caption, score_table
 
 __all__ = ["RunAgain", "figures", "verdicts"]
 
@@ -43,7 +43,7 @@ def verdicts(paper: str, store=None, clips: Sequence[str] | None = None) -> widg
     ``paper``, ``store``, ``clips``: see :func:`analysis.experiments.claims.claims`, which has the same as numbers.
     """
     lines = [_verdict(row) for row in claims(paper, store, clips).to_dict("records")]
-    heads = ("", "what the paper claims, in our words", "verdict", "measured", "published")
+    heads = ("claim", "what the paper claims, in our words", "verdict", "measured", "published")
     top = "".join(f"<th {_CELL}>{head}</th>" for head in heads)
     note = caption(
         "Measured: the first check of the claim, mean over clips with its 95 % interval; the verdict takes all checks "
@@ -233,7 +233,7 @@ class RunAgain(widgets.VBox):
     def _fail(self, error: Exception | None) -> None:
         self.error = error
         if error is not None:
-            self.result.value = f'<div role="alert" style="color:#b00020">{escape(str(error))}</div>'
+            self.result.value = alert(error)
 
 
 def _networks() -> list[str]:

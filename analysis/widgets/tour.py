@@ -14,7 +14,8 @@ from analysis.plotting.style import looks
 from analysis.sampling import SAMPLERS
 from analysis.sde import PROCESSES, make_process
 from analysis.widgets.chart import Axis, Chart, band, line, point
-from analysis.widgets.panel import Explorer, caption, choice, slider
+from analysis.widgets.panel import Explorer
+from analysis.widgets.parts import caption, choice, slider
 
 __all__ = ["TourExplorer", "distance"]
 

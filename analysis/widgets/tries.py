@@ -19,7 +19,7 @@ from analysis.sde import Process
 from analysis.signal import level
 from analysis.widgets.clips import Clip
 
-__all__ = ["Steps", "Try", "code_of", "describe", "run_try", "score_try"]
+__all__ = ["Steps", "Try", "code_of", "describe", "run_try", "score_try", "with_steps"]
 
 
 @dataclass(frozen=True)
@@ -72,9 +72,9 @@ class Try:
 def run_try(
     position, model: Model, clip: Clip, call: dict, progress: Callable[[float], None], also: Callable | None = None
 ) -> Try:
-    """Run the model; the result has sounds and steps and no scores yet. ``progress`` may raise to stop it.
+    """Run the model; the result has sounds, and no steps and scores yet. ``progress`` may raise to stop it.
 
-    ``also(run)``: further sounds by name, made while the run still has its whole record.
+    ``also(run)``: further sounds by name. The run still has its whole record, which :func:`with_steps` lets go.
     """
 
     def callback(step) -> None:
@@ -88,11 +88,16 @@ def run_try(
         if isinstance(parts, Filtered):
             sounds |= {"filtered speech": parts.speech, "residual noise": parts.noise}
     sounds |= also(run) if also else {}
-    steps = _steps(model, clip, run.trajectory)
-    if run.trajectory is not None:  # the tensors are kept as sound; a hundred results must fit into memory
+    return Try(position, clip, call, run, sounds, None, code_of(model, clip, call))
+
+
+def with_steps(found: Try, model: Model) -> Try:
+    """The try with its steps as sound instead of the run's tensors: a hundred results must fit into memory."""
+    steps, run = _steps(model, found.clip, found.run.trajectory), found.run
+    if run.trajectory is not None:
         nothing = {name: [] for name in ("states", "estimates", "predicted", "ends", "fused")}
         run = dataclasses.replace(run, trajectory=dataclasses.replace(run.trajectory, **nothing))
-    return Try(position, clip, call, run, sounds, steps, code_of(model, clip, call))
+    return dataclasses.replace(found, run=run, steps=steps)
 
 
 def score_try(found: Try, noisy_scores: Mapping | None = None) -> Try:

@@ -22,7 +22,8 @@ from analysis.sde import PROCESSES, Process, make_process
 from analysis.signal import level
 from analysis.widgets.chart import Axis, Chart, line, point
 from analysis.widgets.clips import Clip
-from analysis.widgets.panel import ModelExplorer, caption, choice, sampling_controls, slider
+from analysis.widgets.panel import ModelExplorer
+from analysis.widgets.parts import caption, choice, sampling_controls, slider
 
 __all__ = ["VarianceExplorer"]
 
@@ -125,7 +126,7 @@ def _shipped() -> tuple[list[dict], list[dict]]:
     lines, points = [], []
     for name, part in sweep.groupby("sde") if len(sweep) else ():
         mean = part.groupby("variance_scale")[_PLANE].mean()
-        words = f"{name}, mean of {part['clip'].nunique()} clips"
+        words = f"{name}, {part['clip'].nunique()} clips"
         lines.append(line(words, *mean.to_numpy().T, _look(name)[0], ":", 1.5))
     for (name, scale), part in dedicated.groupby(["sde", "variance_scale"]) if len(dedicated) else ():
         tip = f"a network trained for {name} at scale {scale:g}, mean of {part['clip'].nunique()} clips"

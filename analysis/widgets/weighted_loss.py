@@ -32,8 +32,8 @@ from analysis.signal import complex_noise
 from analysis.widgets.chart import Axis, Chart, line, point
 from analysis.widgets.clips import Clip
 from analysis.widgets.controls import LatestJob
-from analysis.widgets.panel import caption, sampling_controls, slider
-from analysis.widgets.paper import GREY, PaperExplorer, small_choice, table_html
+from analysis.widgets.paper import GREY, PaperExplorer
+from analysis.widgets.parts import caption, sampling_controls, slider, small_choice, table_html
 from analysis.widgets.tries import Try
 
 __all__ = ["WeightedLossExplorer", "at_the_exact_score", "ratios"]
@@ -152,12 +152,12 @@ class WeightedLossExplorer(PaperExplorer):
         lines = [
             line("alpha_t", t, alpha, GREY, "--", 1.6),
             line("a, of score matching", t, a, "#0072B2"),
-            line("b, of the supervised residual", t, b, "#D55E00"),
+            line("b, of r", t, b, "#D55E00"),
         ]
         self.shares.draw(lines, [point(at, here, GREY, label=f"alpha {here:.2f}")])
         named = {name: w_eff(process, t, residual=name, **loss) for name in EXACT}
-        lines = [line(f"residual {name}", t, w, _PAINT[name]) for name, w in named.items()]
-        lines.append(line("score matching alone", t, np.ones_like(t), GREY, "--", 1.4))
+        lines = [line(name, t, w, _PAINT[name]) for name, w in named.items()]
+        lines.append(line("without r", t, np.ones_like(t), GREY, "--", 1.4))
         here = float(np.interp(at, t, named[EXACT[0]]))
         self.effective.draw(lines, [point(at, here, _PAINT[EXACT[0]], label=f"{here:.3g}")])
 

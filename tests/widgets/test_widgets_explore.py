@@ -299,3 +299,37 @@ def test_shipped_results_stand_behind_the_tries(monkeypatch):
             ouve = next(one for one in lines if one["name"].startswith("OUVE"))
             np.testing.assert_allclose(ouve["x"], [0.8, 3.5])
             assert ouve["colour"] == LOOKS["OUVE"][0] and points[0]["y"] == pytest.approx(3.9)
+
+
+def test_results_in_the_store_are_shown_before_the_model_has_run(short, tmp_path, monkeypatch):
+    """Its scores and its point at once; a position that was never run, and an own model, have none."""
+    import analysis as an
+    from analysis.widgets.clips import Clip
+    from analysis.widgets.stored import stored_scores
+
+    setting = {"sampler": "em", "steps": 1, "start": 0.5, "prior": "oracle", "fusion": 0.0}
+    model, clip = an.load_model(), Clip("mine", short.noisy, short.clean)
+    table = an.ablate(
+        an.Grid(sde=OUVE(), **setting), [short], tmp_path, 1, False, metrics=["pesq", "noise_attenuation"]
+    )
+    call = {"sde": OUVE(), **setting, "prior": clip.clean, "seed": 0}
+    row = stored_scores(model, clip, call, tmp_path)
+    assert row["pesq"] == table["pesq"].iloc[0] and row["nfe"] == 1
+    assert stored_scores(model, clip, {**call, "seed": 1}, tmp_path) is None
+    assert stored_scores(model, clip, {**call, "decoder": 1}, tmp_path) is None
+    (tmp_path / "file").touch()
+    assert stored_scores(model, clip, call, tmp_path / "file") is None
+
+    row["speech_pesq"], shown = 3.21, []
+
+    def run(position, *more):
+        shown.append((panel.scores.value, panel.plane.figure["points"][-1]))
+        raise RuntimeError("enough")
+
+    monkeypatch.setattr("analysis.widgets.panel.stored_scores", lambda *what: row)
+    monkeypatch.setattr("analysis.widgets.panel.run_try", run)
+    panel = variance_scale(short, model=model, steps=1)
+    panel.wait(WAIT)
+    ((scores, last),) = shown
+    assert f"{row['pesq']:.2f}" in scores and "from your store" in scores
+    assert (last["x"], last["y"]) == (row["noise_attenuation"], 3.21) and panel.tries == []

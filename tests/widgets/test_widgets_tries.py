@@ -19,7 +19,7 @@ from analysis.metrics.dnsmos import NAMES
 from analysis.metrics.record import Value
 from analysis.widgets.clips import Clip, Clips, read_wav
 from analysis.widgets.explore import variance_scale
-from analysis.widgets.tries import code_of, run_try, score_try
+from analysis.widgets.tries import code_of, run_try, score_try, with_steps
 
 WAIT = 60
 
@@ -104,7 +104,9 @@ def test_a_line_names_what_is_shipped(model):
 def test_steps_are_those_of_the_sampler(model, short):
     clip = Clip("mine", short.noisy, short.clean)
     call = {"sampler": "pc", "steps": 3, "prior": "noisy", "fusion": 0.0}
-    found = run_try((), model, clip, call, lambda fraction: None)
+    heard = run_try((), model, clip, call, lambda fraction: None)
+    assert heard.steps is None and heard.sounds["enhanced"].size == 16000, "sound comes first"
+    found = with_steps(heard, model)
     run = enhance(model, short.noisy, keep="states", **call)
     assert len(found.steps) == 3 and found.run.nfe == 6  # a corrector's evaluation is no step
     predictor = ~np.array(run.trajectory.corrector)
