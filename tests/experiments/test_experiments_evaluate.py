@@ -138,7 +138,8 @@ def test_the_shipped_models_carry_evidence():
             changed = differences(training["recipe"], RECIPES[name].to_dict())
             assert not changed or (name == "sgmse" and set(changed) == {"objective"})  # the same loss by another name
             scores = model.expected["sets"]["validation-6"]["means"]
-            assert (scores["recommended"]["si_sdr"] > scores["noisy"]["si_sdr"]) == (name != "sgmse")
+            below = name in ("sgmse", "ouve-0.25")  # too little training; so small a scale that little is removed
+            assert (scores["recommended"]["si_sdr"] > scores["noisy"]["si_sdr"]) != below
 
 
 def test_the_flagship_reaches_its_expected_scores_on_bundled_clips():
