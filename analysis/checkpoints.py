@@ -48,8 +48,9 @@ class Sampling:
     """How to sample a model: solver and its options, steps, reverse start, prior and fusion.
 
     ``prior``: ``"noisy"`` (mean y, the usual one) or ``"estimate"`` (mean at the start time from the model's own
-    predictive estimate, one evaluation more). ``fusion``: weight in [0, 1] of that estimate in the output; 1
-    returns it alone, in one evaluation. ``predictive_sigma``: noise level at which the estimate is asked for.
+    predictive estimate). ``fusion``: weight in [0, 1] of that estimate in the output; 1 returns it alone.
+    ``predictive_sigma``: noise level at which the estimate is asked for; ``predictive_draws``: how many of them are
+    averaged, an evaluation each, see :func:`analysis.sampling.mean_predictive`.
 
     ``alpha``, ``beta``, ``fusion_form``, ``fuse_every``: fusion within the run, see :mod:`analysis.sampling.fusion`;
     the defaults fuse nothing. ``s_churn``, ``spacing``, ``corrector_steps``, ``r``, ``t_eps``: of the samplers that
@@ -74,6 +75,7 @@ class Sampling:
     r: float | None = None
     t_eps: float | None = None
     padding: str = "call"
+    predictive_draws: int = 1
 
     def __post_init__(self):
         named = isinstance(self.prior, str) and self.prior in ("noisy", "estimate")
@@ -81,6 +83,9 @@ class Sampling:
         number = isinstance(self.fusion, (int, float, np.number)) and not isinstance(self.fusion, bool)
         check(number and 0 <= self.fusion <= 1, "fusion", self.fusion, "a weight from 0 to 1")
         check(self.padding in ("call", "once"), "padding", self.padding, "'call' or 'once'")
+        draws = self.predictive_draws
+        whole = isinstance(draws, (int, np.integer)) and not isinstance(draws, bool)
+        check(whole and draws >= 1, "predictive_draws", draws, "a whole number of at least 1")
         if self.s_churn == math.inf:  # what it is by default, and JSON has no infinity
             object.__setattr__(self, "s_churn", None)
         self.fusing()  # refuses what is no fusion

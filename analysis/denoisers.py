@@ -15,6 +15,7 @@ from functools import partial
 import numpy as np
 import torch
 from torch import Tensor, nn
+from torch.nn.functional import pad
 
 from analysis.errors import ArgumentError, check
 from analysis.networks import Outputs
@@ -32,15 +33,24 @@ class Denoiser(nn.Module):
     """
 
     has_predictive = False
+    frame_multiple = 1  # of what it works on
 
     def __init__(self):
         super().__init__()
         self.calls = 0
 
-    def forward(self, x: Tensor, sigma: Tensor, t: Tensor, y: Tensor) -> Tensor:
-        """D(x~; sigma, t, y), complex64 (batch, bins, frames)."""
+    def forward(self, x: Tensor, sigma: Tensor, t: Tensor, y: Tensor, offset: int = 0) -> Tensor:
+        """D(x~; sigma, t, y), complex64 (batch, bins, frames).
+
+        ``offset``: frames of zeros put before both pictures, and cut off the result. Only a network that is not
+        shift-invariant, such as a folded one, answers otherwise. Zeros after them fill up the multiple, so that
+        pictures which the network pads alike are still padded alike.
+        """
         self._count(x, sigma, t, y)
-        return self.estimate(x, sigma, t, y)
+        if not offset:
+            return self.estimate(x, sigma, t, y)
+        moved = [pad(part, (offset, -offset % self.frame_multiple)) for part in (x, y)]
+        return self.estimate(moved[0], sigma, t, moved[1])[..., offset : offset + x.shape[-1]]
 
     def _count(self, x: Tensor, sigma: Tensor, t: Tensor, y: Tensor) -> None:
         """Refuse shapes that do not fit, or count one evaluation."""
@@ -89,6 +99,11 @@ class NetworkDenoiser(Denoiser):
         return self.preconditioning.coefficients(sigma.reshape(shape), t.reshape(shape), s.reshape(shape))
 
     @property
+    def frame_multiple(self) -> int:
+        """Number of frames that the network takes multiples of."""
+        return self.network.config.frame_multiple
+
+    @property
     def has_predictive(self) -> bool:
         """Whether the network has a predictive decoder besides the generative one."""
         return hasattr(self.network, "both")
@@ -132,7 +147,7 @@ class NetworkDenoiser(Denoiser):
 
     def _run(self, network: Callable, c_noise: Tensor, a: Tensor, y: Tensor, *more: Tensor):
         """What the network gives, in the precision chosen, for spectrograms padded to its multiple of frames."""
-        multiple = self.network.config.frame_multiple
+        multiple = self.frame_multiple
         a, y, *more = (pad_frames(part, multiple)[0] for part in (a, y, *more))
         bf16 = bf16_is_fast(a.device) if self.bf16 is None else self.bf16
         # The bottom of the network is then one position wide, where torch's bfloat16 convolutions (seen with 2.13 on a

@@ -113,6 +113,7 @@ def enhance(
     fusion_form: str | None = None,
     fuse_every: bool | None = None,
     predictive_sigma: float | None = None,
+    predictive_draws: int | None = None,
     predict_every: bool = False,
     t_eps: float | None = None,
     padding: str | None = None,
@@ -122,7 +123,7 @@ def enhance(
     """Enhance one noisy waveform (samples,) or (samples, channels) with a model.
 
     What is not given is the model's recommendation. ``sde``: process to sample with; ``sampler``, ``steps``, ``start``
-    (t_rsp), ``prior``, ``fusion``, ``predictive_sigma``, ``t_eps``, ``padding``: see
+    (t_rsp), ``prior``, ``fusion``, ``predictive_sigma``, ``predictive_draws``, ``t_eps``, ``padding``: see
     :class:`analysis.checkpoints.Sampling`; ``prior`` may also be a clean waveform at ``sample_rate``, which gives the
     oracle prior. ``alpha``, ``beta``, ``fusion_form``, ``fuse_every``: fusion within the run, see
     :mod:`analysis.sampling.fusion`. ``options``: the sampler's and its grid's (``r``, ``corrector_steps``,
@@ -137,7 +138,8 @@ def enhance(
     started = time.perf_counter()
     given = {"sampler": sampler, "steps": steps, "start": start, "fusion": fusion, "alpha": alpha, "beta": beta}
     given |= {"fusion_form": fusion_form, "fuse_every": fuse_every, "predictive_sigma": predictive_sigma}
-    given |= {"t_eps": t_eps, "padding": padding, "prior": "noisy" if _is_sound(prior) else prior}
+    given |= {"predictive_draws": predictive_draws, "t_eps": t_eps, "padding": padding}
+    given |= {"prior": "noisy" if _is_sound(prior) else prior}
     _check_seed(seed)
     _check_rate(sample_rate)
     job = make_job(model, sde, noise, predict_every, keep, callback, **given, **options)

@@ -19,8 +19,8 @@ from analysis.sampling import (
     check_options,
     check_predictive,
     keyed_noise,
+    mean_predictive,
     plan,
-    predictive,
     sample,
     seeded_noise,
 )
@@ -135,7 +135,7 @@ class Job:
         fusion = setting.fusing()
         estimates = setting.fusion > 0 or setting.prior == "estimate"
         if estimates or (fusion.active and not denoiser.has_predictive):
-            guess = predictive(denoiser, y, setting.predictive_sigma, noise())
+            guess = mean_predictive(denoiser, y, setting.predictive_sigma, noise, setting.predictive_draws)
         if setting.fusion == 1:
             return guess, guess
         found = sample(

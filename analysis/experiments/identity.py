@@ -39,7 +39,9 @@ NUMERIC = (
     *("sde", "networks", "sampling", "metrics"),
 )
 #: Entries of a model's config.json that its denoiser does not depend on; sampling and process are settings.
-OTHER = ("name", "training", "process", "sampling", "plain")
+OTHER = ("name", "training", "process", "sampling", "plain", "recommended_on")
+#: What of a model's sampling is no axis of a grid, and therefore as the model recommends it.
+FIXED = ("predictive_sigma", "predictive_draws", "padding")
 
 
 def digest(value) -> str:
@@ -90,7 +92,7 @@ def model_files(name: str) -> ModelFiles:
     try:
         config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
         weights, recommended = _file_digest(folder / "weights.safetensors"), config["sampling"]
-        fixed = {name: value for name, value in recommended.items() if name in ("predictive_sigma", "padding")}
+        fixed = {name: value for name, value in recommended.items() if name in FIXED}
         shape = digest({**{name: config[name] for name in config if name not in OTHER}, **fixed})
         process = make_process(**config["process"])
         return ModelFiles(folder.resolve(), config["name"], weights, shape, process, recommended)

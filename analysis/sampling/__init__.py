@@ -8,7 +8,7 @@ from analysis.sampling.fusion import FORMS, Fusion
 from analysis.sampling.grids import TimeGrid, sgmse_grid, sigma_grid, uniform_grid
 from analysis.sampling.noise import keyed_noise, seeded_noise
 from analysis.sampling.record import Sample, Step, Trajectory
-from analysis.sampling.sample import check_predictive, predictive, sample
+from analysis.sampling.sample import check_predictive, mean_predictive, predictive, sample
 from analysis.sampling.samplers import SAMPLERS, Sampler, check_options, plan
 
 __all__ = [
@@ -23,6 +23,7 @@ __all__ = [
     "check_options",
     "check_predictive",
     "keyed_noise",
+    "mean_predictive",
     "plan",
     "predictive",
     "sample",

@@ -52,8 +52,8 @@ class PaddedDenoiser:
         """Evaluations of the denoiser."""
         return self.denoiser.calls
 
-    def __call__(self, x: Tensor, sigma: Tensor, t: Tensor, y: Tensor) -> Tensor:
-        return self.denoiser(x * self.inside, sigma, t, y)
+    def __call__(self, x: Tensor, sigma: Tensor, t: Tensor, y: Tensor, offset: int = 0) -> Tensor:
+        return self.denoiser(x * self.inside, sigma, t, y, offset)
 
     def both(self, x: Tensor, sigma: Tensor, t: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
         """D and the predictive decoder's estimate of x0, from one evaluation."""

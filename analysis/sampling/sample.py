@@ -21,18 +21,38 @@ from analysis.sampling.record import Sample, Step, Trajectory
 from analysis.sampling.samplers import SAMPLERS, check_options, plan
 from analysis.sde import Process
 
-__all__ = ["SAMPLERS", "check_options", "check_predictive", "predictive", "sample", "seeded_noise"]
+__all__ = [
+    "SAMPLERS",
+    "check_options",
+    "check_predictive",
+    "mean_predictive",
+    "predictive",
+    "sample",
+    "seeded_noise",
+]
 
 Noise = Callable[[], Tensor]
 
 
-def predictive(denoiser: Denoiser, y: Tensor, sigma: float, noise: Tensor) -> Tensor:
+def predictive(denoiser: Denoiser, y: Tensor, sigma: float, noise: Tensor, offset: int = 0) -> Tensor:
     """The denoiser's predictive reading: its estimate y + D at one large ``sigma``, where x~ tells nothing but noise.
 
-    One evaluation; complex64 (batch, bins, frames) as y. ``noise`` is complex standard normal of that shape.
+    One evaluation; complex64 (batch, bins, frames) as y. ``noise`` is complex standard normal of that shape;
+    ``offset``: frames by which the network's picture is moved.
     """
     levels = torch.full((y.shape[0],), float(sigma), device=y.device)
-    return y + denoiser(sigma * noise, levels, torch.ones_like(levels), y)
+    return y + denoiser(sigma * noise, levels, torch.ones_like(levels), y, offset)
+
+
+def mean_predictive(denoiser: Denoiser, y: Tensor, sigma: float, noise: Noise, draws: int) -> Tensor:
+    """Mean of ``draws`` predictive readings: the k-th with noise of its own and the picture moved by k frames.
+
+        (1/K) sum_k [y + D(sigma z_k; sigma, y)],    k = 0 .. K - 1
+
+    What an estimate owes to its noise and to where the network's grid fell averages out (cycle spinning: Coifman and
+    Donoho, "Translation-invariant de-noising", 1995). K evaluations; shapes as for :func:`predictive`.
+    """
+    return sum(predictive(denoiser, y, sigma, noise(), offset) for offset in range(draws)) / draws
 
 
 def check_predictive(denoiser: Denoiser, predict_every: bool) -> None:

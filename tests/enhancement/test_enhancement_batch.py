@@ -79,8 +79,9 @@ def test_a_network(fake, speech, lengths):
             torch.nn.init.normal_(parameter, std=0.1)
     model = fake(NetworkDenoiser(network.eval(), SETS["edm"], sigma_range=(0.005, 5.0), bf16=False), steps=3)
     x = clips(speech, *lengths)
-    found = enhance_batch(model, x, seed=range(len(x)))
-    alone = [enhance(model, c, seed=i) for i, c in enumerate(x)]
+    settings = {"fusion": 0.5, "predictive_draws": 3}
+    found = enhance_batch(model, x, seed=range(len(x)), **settings)
+    alone = [enhance(model, c, seed=i, **settings) for i, c in enumerate(x)]
     assert gap(found, alone) < 1e-5 * max(np.abs(run.audio).max() for run in alone)
 
 

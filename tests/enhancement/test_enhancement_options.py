@@ -116,7 +116,7 @@ def test_every_option_is_reached_by_name_and_stands_in_the_settings(fake, speech
 def test_the_settings_name_all_that_was_used_and_nothing_else(fake, speech, sampler):
     settings = enhance(fake(gaussian(), sampler=sampler, steps=3), speech(1000)).settings
     general = {"model", "process", "seed", "noise", "sampler", "steps", "start", "prior", "fusion", "predictive_sigma"}
-    general |= {"alpha", "beta", "fusion_form", "fuse_every", "t_eps", "padding"}
+    general |= {"alpha", "beta", "fusion_form", "fuse_every", "t_eps", "padding", "predictive_draws"}
     assert set(settings) == general | set(SAMPLERS[sampler].defaults) and settings["t_eps"] == 0.03
 
 

@@ -40,6 +40,8 @@ class TwoMinds(Denoiser):
         ({"sampler": "em", "steps": 5, "fusion": 0.3}, 6),
         ({"sampler": "em", "steps": 5, "fusion": 0.3, "prior": "estimate"}, 6),  # one estimate serves both
         ({"sampler": "pc", "steps": 5, "fusion": 1.0}, 1),
+        ({"sampler": "em", "steps": 5, "fusion": 0.3, "prior": "estimate", "predictive_draws": 4}, 9),
+        ({"sampler": "em", "steps": 5, "predictive_draws": 4}, 5),  # nobody asks for the estimate
         ({"sampler": "pc", "steps": 5, "fusion": 1.0, "prior": "estimate"}, 1),
         ({"sampler": "em", "steps": 1, "start": 0.3, "prior": "estimate"}, 2),
     ],
@@ -149,6 +151,7 @@ def test_the_estimates_prior_starts_from_the_estimated_mean(fake, speech):
         ({"stpes": 3}, "^stpes: got 3, wanted an argument or an option of pc, which has r, corrector_steps$"),
         ({"sampler": "em", "r": 0.5}, "^r: got 0.5, wanted .*em, which has none$"),
         ({"t_eps": 0}, "^t_eps: got 0"),
+        ({"predictive_draws": 0}, "^predictive_draws: got 0, wanted a whole number of at least 1$"),
     ],
     ids=lambda value: str(value)[:30],
 )

@@ -6,7 +6,7 @@ import torch
 
 from analysis.denoisers import Denoiser, GaussianDenoiser
 from analysis.errors import ArgumentError
-from analysis.sampling import SAMPLERS, TimeGrid, predictive, sample, sgmse_grid
+from analysis.sampling import SAMPLERS, TimeGrid, mean_predictive, predictive, sample, sgmse_grid
 from analysis.sde import BBED, OUVE, PROCESSES
 
 
@@ -246,6 +246,19 @@ def test_predictive_is_one_evaluation_at_one_large_sigma():
     probe, y, noise = Probe(), draw(2, 5, 6), draw(2, 5, 6, seed=1)
     assert torch.allclose(predictive(probe, y, 3.0, noise), 1.25 * y)
     assert torch.allclose(probe.seen[0], 3 * noise) and probe.seen[1].tolist() == [3, 3] and probe.calls == 1
+
+
+def test_the_mean_of_predictive_readings_moves_the_picture_and_draws_anew():
+    """D = x~ + f y at frame f of the picture: moved by 0, 1, 2 the middle one has f + 1, and the noises average."""
+
+    class Place(Denoiser):
+        def estimate(self, x, sigma, t, y):
+            return x + torch.arange(x.shape[-1]) * y
+
+    y, noises = draw(2, 5, 6), [draw(2, 5, 6, seed=seed) for seed in (1, 2, 3)]
+    source, place = iter(noises), Place()
+    found = mean_predictive(place, y, 3.0, lambda: next(source), 3)
+    assert place.calls == 3 and torch.allclose(found, y + (torch.arange(6) + 1) * y + sum(noises), atol=1e-5)
 
 
 # -- what is refused ------------------------------------------------------------------------------
