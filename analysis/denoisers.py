@@ -15,7 +15,6 @@ from functools import partial
 import numpy as np
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import pad
 
 from analysis.errors import ArgumentError, check
 from analysis.networks import Outputs
@@ -42,15 +41,14 @@ class Denoiser(nn.Module):
     def forward(self, x: Tensor, sigma: Tensor, t: Tensor, y: Tensor, offset: int = 0) -> Tensor:
         """D(x~; sigma, t, y), complex64 (batch, bins, frames).
 
-        ``offset``: frames of zeros put before both pictures, and cut off the result. Only a network that is not
-        shift-invariant, such as a folded one, answers otherwise. Zeros after them fill up the multiple, so that
-        pictures which the network pads alike are still padded alike.
+        ``offset``: frames by which both pictures, filled up to what the network takes, are moved in a circle, and the
+        result back. Only a network that is not shift-invariant, such as a folded one, answers otherwise.
         """
         self._count(x, sigma, t, y)
         if not offset:
             return self.estimate(x, sigma, t, y)
-        moved = [pad(part, (offset, -offset % self.frame_multiple)) for part in (x, y)]
-        return self.estimate(moved[0], sigma, t, moved[1])[..., offset : offset + x.shape[-1]]
+        moved = [pad_frames(part, self.frame_multiple)[0].roll(offset, dims=-1) for part in (x, y)]
+        return self.estimate(moved[0], sigma, t, moved[1]).roll(-offset, dims=-1)[..., : x.shape[-1]]
 
     def _count(self, x: Tensor, sigma: Tensor, t: Tensor, y: Tensor) -> None:
         """Refuse shapes that do not fit, or count one evaluation."""

@@ -135,7 +135,8 @@ class Job:
         fusion = setting.fusing()
         estimates = setting.fusion > 0 or setting.prior == "estimate"
         if estimates or (fusion.active and not denoiser.has_predictive):
-            guess = mean_predictive(denoiser, y, setting.predictive_sigma, noise, setting.predictive_draws)
+            draws, transform = setting.predictive_draws, self.model.transform
+            guess = mean_predictive(denoiser, y, setting.predictive_sigma, noise, draws, transform)
         if setting.fusion == 1:
             return guess, guess
         found = sample(

@@ -20,6 +20,7 @@ from analysis.sampling.noise import noise_between, seeded_noise
 from analysis.sampling.record import Sample, Step, Trajectory
 from analysis.sampling.samplers import SAMPLERS, check_options, plan
 from analysis.sde import Process
+from analysis.signal import Transform
 
 __all__ = [
     "SAMPLERS",
@@ -44,15 +45,20 @@ def predictive(denoiser: Denoiser, y: Tensor, sigma: float, noise: Tensor, offse
     return y + denoiser(sigma * noise, levels, torch.ones_like(levels), y, offset)
 
 
-def mean_predictive(denoiser: Denoiser, y: Tensor, sigma: float, noise: Noise, draws: int) -> Tensor:
-    """Mean of ``draws`` predictive readings: the k-th with noise of its own and the picture moved by k frames.
+def mean_predictive(
+    denoiser: Denoiser, y: Tensor, sigma: float, noise: Noise, draws: int, transform: Transform
+) -> Tensor:
+    """Mean sound of ``draws`` predictive readings: the k-th with noise of its own and the picture moved by k frames.
 
-        (1/K) sum_k [y + D(sigma z_k; sigma, y)],    k = 0 .. K - 1
+        expand(x0) = (1/K) sum_k expand(y + D(sigma z_k; sigma, y)),    k = 0 .. K - 1
 
-    What an estimate owes to its noise and to where the network's grid fell averages out (cycle spinning: Coifman and
+    What a reading owes to its noise and to where the network's grid fell averages out (cycle spinning: Coifman and
     Donoho, "Translation-invariant de-noising", 1995). K evaluations; shapes as for :func:`predictive`.
     """
-    return sum(predictive(denoiser, y, sigma, noise(), offset) for offset in range(draws)) / draws
+    readings = (predictive(denoiser, y, sigma, noise(), offset) for offset in range(draws))
+    if draws == 1:
+        return next(readings)
+    return transform.compress(sum(map(transform.expand, readings)) / draws)
 
 
 def check_predictive(denoiser: Denoiser, predict_every: bool) -> None:

@@ -8,6 +8,7 @@ from analysis.denoisers import Denoiser, GaussianDenoiser
 from analysis.errors import ArgumentError
 from analysis.sampling import SAMPLERS, TimeGrid, mean_predictive, predictive, sample, sgmse_grid
 from analysis.sde import BBED, OUVE, PROCESSES
+from analysis.signal import Transform
 
 
 def draw(*shape, seed: int = 0) -> torch.Tensor:
@@ -249,16 +250,34 @@ def test_predictive_is_one_evaluation_at_one_large_sigma():
 
 
 def test_the_mean_of_predictive_readings_moves_the_picture_and_draws_anew():
-    """D = x~ + f y at frame f of the picture: moved by 0, 1, 2 the middle one has f + 1, and the noises average."""
+    """D = x~ + p y at place p of 6: frame f lies at f, then at f + 1, then at f + 2, in a circle."""
 
     class Place(Denoiser):
         def estimate(self, x, sigma, t, y):
             return x + torch.arange(x.shape[-1]) * y
 
-    y, noises = draw(2, 5, 6), [draw(2, 5, 6, seed=seed) for seed in (1, 2, 3)]
-    source, place = iter(noises), Place()
-    found = mean_predictive(place, y, 3.0, lambda: next(source), 3)
-    assert place.calls == 3 and torch.allclose(found, y + (torch.arange(6) + 1) * y + sum(noises), atol=1e-5)
+    y, noises, transform = draw(2, 5, 6), [draw(2, 5, 6, seed=seed) for seed in (1, 2, 3)], Transform()
+    source, place, frame = iter(noises), Place(), torch.arange(6)
+    found = mean_predictive(place, y, 3.0, lambda: next(source), 3, transform)
+    readings = [y + 3 * z + (frame + k) % 6 * y for k, z in enumerate(noises)]
+    wanted = transform.compress(torch.stack([transform.expand(reading) for reading in readings]).mean(0))
+    assert place.calls == 3 and torch.allclose(found, wanted, rtol=1e-4, atol=1e-5)
+
+
+def test_a_moved_picture_is_moved_within_what_the_network_takes():
+    """With a multiple of 4, 6 frames are 8: two of zeros, which come round to the front."""
+
+    class Place(Denoiser):
+        frame_multiple = 4
+
+        def estimate(self, x, sigma, t, y):
+            self.seen = y
+            return y
+
+    place, y, level = Place(), draw(1, 5, 6), torch.ones(1)
+    assert torch.equal(place(y, level, level, y, 3), y)
+    assert place.seen.shape[-1] == 8 and torch.equal(place.seen[..., 3:], y[..., :5])
+    assert torch.equal(place.seen[..., 0], y[..., 5]) and not place.seen[..., 1:3].any()
 
 
 # -- what is refused ------------------------------------------------------------------------------
