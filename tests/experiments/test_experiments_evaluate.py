@@ -9,6 +9,7 @@ import pytest
 
 from analysis.checkpoints import Sampling, load_model, save_model
 from analysis.datasets import LazyPairs, Pair
+from analysis.errors import ArgumentError
 from analysis.experiments.cards import differences
 from analysis.experiments.evaluate import compare, digest, evaluate, expected_entry, means, readings
 from analysis.experiments.publish import PLAIN, publish
@@ -97,23 +98,26 @@ def test_evaluation_scores_the_input_and_every_reading(folder):
 
 def test_the_best_pesq_within_the_budget_is_recommended(folder):
     candidates = {"short": Sampling("em", 1), "too dear": Sampling("pc", BUDGET), "guess": Sampling(fusion=1.0)}
+    candidates["other"] = Sampling("em", 2, fusion=0.5)
     best, table = recommend(load_model(folder), PAIRS[:1], candidates)
-    assert table["too dear"]["nfe"] == 2 * BUDGET
-    assert best == max(("short", "guess"), key=lambda name: table[name]["pesq"])
+    assert table["too dear"]["nfe"] == 2 * BUDGET and "guess" in table
+    assert best == max(("short", "other"), key=lambda name: table[name]["pesq"])
+    with pytest.raises(ArgumentError, match="^candidates: got .*guess.*fusion below 1"):
+        recommend(load_model(folder), PAIRS[:1], {"guess": candidates["guess"]})
 
 
 def test_no_standard_candidate_is_beyond_the_budget():
     evaluations = {"em": 1, "pc": 2, "dpm2m": 1}
     for name, setting in CANDIDATES.items():
         guess = setting.prior == "estimate" or setting.fusion > 0
-        nfe = guess + (evaluations[setting.sampler] * setting.steps if setting.fusion < 1 else 0)
+        nfe = guess * setting.predictive_draws + (evaluations[setting.sampler] * setting.steps if setting.fusion < 1 else 0)
         assert nfe <= BUDGET, name
     assert PLAIN.steps <= BUDGET
 
 
 def test_publishing_writes_evidence_that_holds(folder):
-    model = publish(folder, PAIRS[:1], {"two": PAIRS}, {"guess": Sampling(fusion=1.0)})
-    assert model.sampling == Sampling(fusion=1.0)
+    model = publish(folder, PAIRS[:1], {"two": PAIRS}, {"one": Sampling("em", 1, fusion=0.9)})
+    assert model.sampling == Sampling("em", 1, fusion=0.9)
     entry = json.loads((folder / "expected.json").read_text())["sets"]["two"]
     assert entry["digest"] == digest(PAIRS) and entry["clips"] == 2
     again = means(evaluate(model, PAIRS))
