@@ -70,9 +70,13 @@ def main(arguments: list[str] | None = None) -> int:
     except KeyboardInterrupt:
         return _fail("interrupted", 130)
     except Exception as error:
-        if hasattr(error, "format_message"):  # a usage error of the command line itself
-            return _fail(_usage(error, given), 2)
-        raise
+        if not hasattr(error, "format_message"):
+            raise
+        message = error.format_message()  # a usage error of the command line itself
+        if message.startswith("Usage: "):  # no verb was given: the help itself
+            print(message, file=sys.stderr)
+            return 2
+        return _fail(_usage(error, given), 2)
 
 
 def _program(arguments: list[str]) -> str:
@@ -97,23 +101,27 @@ def _fail(line: str, code: int) -> int:
     return code
 
 
-@app.command()
+@app.command(short_help="Say what is installed and whether it works.")
 def doctor() -> int:
     """Say what is installed, which device and models there are, and score a bundled clip.
 
     Exit code 1, with the reason, when something is missing.
+
+    \b
+    Example:
+      python -m analysis doctor
     """
     from analysis.doctor import main as run
 
     return run()
 
 
-app.command()(ablate)
-app.add_typer(bench, name="bench")
-app.command()(claims)
+app.command(short_help="Run a grid of settings on clips.")(ablate)
+app.add_typer(bench, name="bench", short_help="Measure the speed of networks, samplers and training.")
+app.command(short_help="Say which claims of the papers hold here.")(claims)
 app.command()(enhance)
 app.command()(score)
 app.add_typer(data, name="data")
-app.add_typer(models, name="models")
-app.command()(train)
-app.command()(figures)
+app.add_typer(models, name="models", short_help="List the shipped models, or measure them again.")
+app.command(short_help="Train recipes on your data.")(train)
+app.command(short_help="Draw the papers' figures and tables.")(figures)

@@ -6,8 +6,20 @@ and is not done again. Noise is drawn from the seed and the place in the file al
 the audio does not depend on the number of jobs, on the order of the files or on interruptions.
 """
 
-from analysis.batch_enhance.folder import Report, enhance_files
+from analysis.batch_enhance.folder import Report, enhance_files, reason
 from analysis.batch_enhance.items import Item, find_items
-from analysis.batch_enhance.single import DEPTHS, FileRun, enhance_file, out_subtype
+from analysis.batch_enhance.single import FileRun, enhance_file, out_subtype
+from analysis.batch_enhance.table import Table, check_writable
 
-__all__ = ["DEPTHS", "FileRun", "Item", "Report", "enhance_file", "enhance_files", "find_items", "out_subtype"]
+__all__ = [
+    "FileRun",
+    "Item",
+    "Report",
+    "Table",
+    "check_writable",
+    "enhance_file",
+    "enhance_files",
+    "find_items",
+    "out_subtype",
+    "reason",
+]

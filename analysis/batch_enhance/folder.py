@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterable, Iterator
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from functools import lru_cache, partial
 from pathlib import Path
@@ -13,15 +14,15 @@ import numpy as np
 
 from analysis.audio import about_audio, read_audio, writing
 from analysis.batch_enhance.items import Item, targets
-from analysis.batch_enhance.scores import is_score, read_table, scores, write_table
+from analysis.batch_enhance.scores import is_score, scores
 from analysis.batch_enhance.single import FileRun, enhance_file, out_subtype, writing_at
+from analysis.batch_enhance.table import Table
 from analysis.errors import ArgumentError, check
 from analysis.metrics import METRICS
 from analysis.threads import one_thread
 
-__all__ = ["Report", "enhance_files"]
+__all__ = ["Report", "enhance_files", "reason"]
 
-SAVE_EVERY = 20  # rows of scores
 SETTINGS = "enhance.json"
 
 
@@ -65,12 +66,13 @@ def enhance_files(
     """Enhance files into the folder ``out`` under the same names; what is done already is skipped.
 
     ``ending``: of all outputs, by default each file's own. ``table``: where the scores of items with a clean reference
-    go (.csv or .parquet), by default ``scores.csv`` in ``out``. ``batch``: files of at most a segment's length that the
-    network sees at once, which helps a GPU (:func:`analysis.enhancement.enhance_batch` says what it rounds).
-    ``settings``: see :func:`analysis.enhancement.enhance`; they are written to ``enhance.json`` in ``out``, and a
-    folder made with others is refused. A file counts as done
-    when its output holds as many samples as it should and is no older. What goes wrong with one file is in
-    ``report.failed`` and stops nothing. Raises :class:`ArgumentError` for bad settings before anything is written.
+    go (.csv or .parquet), by default ``scores.csv`` in ``out``; the rows of other files in it stay. ``batch``: files of
+    at most a segment's length that the network sees at once, which helps a GPU
+    (:func:`analysis.enhancement.enhance_batch` says what it rounds). ``settings``: see
+    :func:`analysis.enhancement.enhance`; they are written to ``enhance.json`` in ``out``, and a folder made with others
+    is refused. A file counts as done when its output holds as many samples as it should and is no older. What goes
+    wrong with one file is in ``report.failed`` and stops nothing. Raises :class:`ArgumentError` for bad settings before
+    anything is written.
     """
     items, out = list(items), Path(out)
     check(len(items) > 0, "noisy", "no sound files", "at least one sound file")
@@ -81,8 +83,8 @@ def enhance_files(
     check(table.suffix in (".csv", ".parquet"), "table", str(table), "a file name ending in .csv or .parquet")
     places = targets(items, out, ending)
     task = Task(model, device, settings, rate, subtype, batch)
+    rows = Table(table, ("file",), ("clean",)) if any(item.clean for item in items) else None
     _check_settings(task, out, {"rate": rate, "subtype": subtype})
-    rows = {row["file"]: row for row in read_table(table)} if any(item.clean for item in items) else {}
     report, todo = Report(), []
     for item, target in zip(items, places, strict=True):
         try:
@@ -93,14 +95,20 @@ def enhance_files(
                 raise
             report.failed.append((item.name, str(error)))
             continue
-        row = rows.get(item.name)
+        row = rows.find(item.name) if item.clean else None
         scored = item.clean is None or (row is not None and is_score(row, item))
         report.skipped += ready
         if ready and scored:
             report.rows += [row] if item.clean else []
         else:
             todo.append((item, target, seconds, ready))
-    _work_off(todo, task, report, table, jobs, progress)
+    _remove_temporaries(target for _, target, _, _ in todo)
+    with rows or nullcontext():
+        if rows is not None:
+            rows.drop(item.name for item, _, _, _ in todo)
+        _work_off(todo, task, report, rows, jobs, progress)
+    report.rows.sort(key=lambda row: row["file"])
+    report.failed.sort()
     return report
 
 
@@ -138,38 +146,27 @@ def _state(item: Item, target: Path, rate: int | None) -> tuple[float, bool]:
         return seconds, False
 
 
-def _work_off(todo: list, task: Task, report: Report, table: Path, jobs: int, progress: bool) -> None:
-    """Run the tasks behind a bar of seconds of sound; scores are saved as they come and at the end, come what may."""
+def _work_off(todo: list, task: Task, report: Report, table: Table | None, jobs: int, progress: bool) -> None:
+    """Run the tasks behind a bar of seconds of sound; scores go to the table as they come."""
     from tqdm.auto import tqdm
 
     total = sum(seconds for _, _, seconds, _ in todo)
     form = "{desc}{percentage:3.0f}%|{bar}| {n:.0f}/{total:.0f} s of sound [{elapsed}, left {remaining}]{postfix}"
     # A file below a second must not stop a bar of seconds: its total is never zero.
     with tqdm(total=max(total, 1e-3), disable=not progress, bar_format=form) as bar:
-        unsaved = 0
         try:
             for count, (index, row, problem) in enumerate(_run(todo, task, jobs, bar), start=1):
                 item, _, seconds, ready = todo[index]
                 report.failed += [(item.name, problem)] if problem else []
                 report.enhanced += row is not None and not ready
                 report.seconds += seconds if row is not None and not ready else 0
-                if row and item.clean:
+                if row and table is not None and item.clean:
                     report.rows.append(row)
-                    unsaved += 1
-                if unsaved >= SAVE_EVERY:
-                    write_table(table, report.rows)
-                    unsaved = 0
+                    table.add(row)
                 bar.set_postfix_str(f"{count}/{len(todo)} files" + (f", {len(report.failed)} failed" * bool(problem)))
         except BaseException:
             _remove_temporaries(target for _, target, _, _ in todo)
             raise
-        finally:
-            if unsaved:
-                write_table(table, report.rows)
-    report.rows.sort(key=lambda row: row["file"])
-    report.failed.sort()
-    if report.rows:
-        write_table(table, report.rows)
 
 
 def _run(todo: list, task: Task, jobs: int, bar) -> Iterator[tuple[int, dict | None, str]]:
@@ -253,15 +250,16 @@ def _one(
         if run:
             row |= {"nfe": run.nfe, "seconds": run.seconds}
     except Exception as error:  # one bad file stops nothing
-        return None, _reason(error)
+        return None, reason(error)
     try:
         return row | (scores(item, target) if item.clean else {}), ""
     except Exception as error:
-        empty = {name: np.nan for name in METRICS} | {f"{name}_status": f"failed: {_reason(error)}" for name in METRICS}
-        return row | {"clean": str(item.clean), **empty}, f"not scored: {_reason(error)}"
+        empty = {name: np.nan for name in METRICS} | {f"{name}_status": f"failed: {reason(error)}" for name in METRICS}
+        return row | {"clean": str(item.clean), **empty}, f"not scored: {reason(error)}"
 
 
-def _reason(error: Exception) -> str:
+def reason(error: Exception) -> str:
+    """What went wrong with one file or pair, in one line."""
     return str(error) if isinstance(error, ArgumentError) else " ".join(f"{type(error).__name__}: {error}".split())
 
 

@@ -68,14 +68,16 @@ def _items_of(source, out: Path) -> list[tuple[str, Path, Path | None]]:
 
 
 def targets(items: list[Item], out: Path, ending: str | None) -> list[Path]:
-    """Where each output goes; two of one name, or one in the place of its source, are refused."""
+    """Where each output goes; two of one name, or one in the place of a source or a reference, are refused."""
     places, seen = [], {}
+    kept = {path.resolve() for item in items for path in (item.noisy, item.clean) if path}
     for item in items:
         inside = Path(item.name)
-        check(not inside.is_absolute() and ".." not in inside.parts, "noisy", item.name, "a name inside the folder")
+        check(not inside.anchor and ".." not in inside.parts, "noisy", item.name, "a name inside the folder")
         target = out / (inside.with_suffix("." + ending.lstrip(".")) if ending else inside)
         audio_format(target)
-        check(target.resolve() != item.noisy.resolve(), "output", str(target), "a place that is not the noisy file's")
+        free = target.resolve() not in kept
+        check(free, "output", str(target), "a place that is not the noisy file's, another's or a reference's")
         wanted = f"files of different names; {seen.get(target)} would be written there too"
         check(target not in seen, "noisy", item.name, wanted)
         seen[target] = item.name

@@ -13,16 +13,16 @@ import os
 import shutil
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 import numpy as np
 
 from analysis.audio import SAMPLE_RATE, about_audio, write_audio, writing
 from analysis.datasets.download import check_space
-from analysis.datasets.registry import FORMAT, LIST, MANIFEST, read_list, read_manifest
+from analysis.datasets.registry import FORMAT, LIST, MANIFEST, PARTIAL, read_list, read_manifest
 from analysis.errors import ArgumentError, check
 
-__all__ = ["Plan", "build", "build_list", "check_set", "plan_digest"]
+__all__ = ["Plan", "build", "build_list", "check_set", "plan_digest", "space"]
 
 PEAK = 1 - 2**-15  # the largest sample that 16 bits hold
 ROWS, PLAN = "rows.jsonl", "plan.json"
@@ -48,6 +48,16 @@ def plan_digest(rows: Sequence[dict], settings: dict) -> str:
     return hashlib.sha256(json.dumps([settings, list(rows)], sort_keys=True).encode()).hexdigest()
 
 
+def space(plan: Plan, root) -> int:
+    """Bytes that a split still needs below ``root``, none where it is there: 16 bits without compression."""
+    folder, identity = Path(root) / plan.name, plan_digest(plan.rows, plan.settings)
+    if _is_there(folder, identity):
+        return 0
+    partial = _partial(folder)
+    done = len(_finished(partial)) if _identity(partial) == identity else 0
+    return round(plan.seconds * SAMPLE_RATE * 4 * (len(plan.rows) - done) / max(1, len(plan.rows)))
+
+
 def build(plan: Plan, root, progress: Callable[[str], None] | None = None) -> Path:
     """Write a split as 16-bit FLAC at 16 kHz below ``root``, or go on with it; returns its folder.
 
@@ -58,11 +68,9 @@ def build(plan: Plan, root, progress: Callable[[str], None] | None = None) -> Pa
     folder, identity = Path(root) / plan.name, plan_digest(plan.rows, plan.settings)
     if _is_there(folder, identity):
         return folder
+    check_space(folder, space(plan, root))
     partial = _begin(folder, identity)
-    done = _finished(partial)
-    missing = len(plan.rows) - len(done)
-    check_space(partial, round(plan.seconds * SAMPLE_RATE * 4 * missing / max(1, len(plan.rows))))
-    failed = []
+    done, failed = _finished(partial), []
     for row in plan.rows:
         if row["name"] not in done:
             try:
@@ -101,17 +109,30 @@ def _is_there(folder: Path, identity: str) -> bool:
 
 
 def _begin(folder: Path, identity: str) -> Path:
-    """The folder of the unfinished split; one of another plan is emptied."""
-    partial = folder.parent / f".{folder.name}.partial"
-    try:
-        before = json.loads((partial / PLAN).read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        before = None
-    if before != identity:
+    """The folder of the unfinished split, without what a killed process left half-written.
+
+    One of another plan is emptied.
+    """
+    partial = _partial(folder)
+    if _identity(partial) != identity:
         shutil.rmtree(partial, ignore_errors=True)
         with writing(partial / PLAN) as temporary:
             temporary.write_text(json.dumps(identity), encoding="utf-8")
+    for path in partial.rglob(".*.tmp.*"):
+        path.unlink(missing_ok=True)
     return partial
+
+
+def _partial(folder: Path) -> Path:
+    return folder.parent / f".{folder.name}{PARTIAL}"
+
+
+def _identity(partial: Path) -> str | None:
+    """The digest of the plan that an unfinished split belongs to."""
+    try:
+        return json.loads((partial / PLAN).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
 
 
 def _finished(partial: Path) -> dict[str, dict]:
@@ -132,17 +153,20 @@ def _finished(partial: Path) -> dict[str, dict]:
 
 
 def _write_pair(partial: Path, row: dict, clean: np.ndarray, noisy: np.ndarray) -> dict:
-    name = PurePosixPath(row["name"])
-    inside = not name.is_absolute() and ".." not in name.parts and "\\" not in row["name"]
+    name = Path(row["name"])
+    inside = not name.anchor and ".." not in name.parts and "\\" not in row["name"]
     check(inside, "name", row["name"], "a name inside the set's folder")
     gain = min(1.0, PEAK / max(1e-9, float(np.abs(clean).max()), float(np.abs(noisy).max())))
     row = {key: value for key, value in row.items() if key != "length"}  # what the header said; samples are counted
     row |= {"samples": int(clean.size), "gain": round(gain, 6)}
     for part, x in (("clean", clean), ("noisy", noisy)):
-        row[part] = f"{part}/{name}.flac"
+        row[part] = f"{part}/{name.as_posix()}.flac"
         write_audio(partial / row[part], gain * x, SAMPLE_RATE, "PCM_16")
-    with open(partial / ROWS, "a", encoding="utf-8") as file:
-        file.write("\n" + json.dumps(row))  # the line break first: it also ends a line that a crash cut off
+    try:
+        with open(partial / ROWS, "a", encoding="utf-8") as file:
+            file.write("\n" + json.dumps(row))  # the line break first: it also ends a line that a crash cut off
+    except OSError as error:
+        raise ArgumentError("output", f"{partial / ROWS} ({error.strerror})", "a disk with room for it") from None
     return row
 
 
@@ -155,9 +179,12 @@ def _finish(folder: Path, partial: Path, rows: Sequence[dict], about: dict) -> N
     about = {"format": FORMAT, "name": f"{folder.parent.name}/{folder.name}", "pairs": len(rows), **about}
     with writing(partial / MANIFEST) as temporary:
         temporary.write_text(json.dumps(about, indent=1) + "\n", encoding="utf-8")
+    try:
+        os.replace(partial, folder)
+    except OSError as error:
+        raise ArgumentError("output", f"{folder} ({error.strerror})", "a place where a set can be put") from None
     for name in (ROWS, PLAN):
-        (partial / name).unlink(missing_ok=True)
-    os.replace(partial, folder)
+        (folder / name).unlink(missing_ok=True)
 
 
 def check_set(folder) -> list[str]:

@@ -22,7 +22,7 @@ from pathlib import Path
 from analysis.audio import writing
 from analysis.errors import ArgumentError, check
 
-__all__ = ["RemoteFile", "check_space", "download", "file_digest", "verify"]
+__all__ = ["RemoteFile", "check_space", "download", "file_digest", "missing", "verify"]
 
 ATTEMPTS = 6  # per address
 TIMEOUT = 60.0  # seconds without a byte
@@ -70,10 +70,12 @@ def download(
     if target.exists():
         verify(target, remote)
         return target
-    target.parent.mkdir(parents=True, exist_ok=True)
     part = target.with_name(target.name + ".part")
-    there = part.stat().st_size if part.exists() else 0
-    check_space(target.parent, max(0, (remote.size or 0) - there))
+    check_space(target.parent, missing(remote, folder))
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ArgumentError("download", f"{target.parent} ({error.strerror})", "a folder that can be written") from None
     reasons = []
     for url in remote.urls:
         try:
@@ -83,6 +85,14 @@ def download(
             reasons.append(f"{error} ({url})")
     wanted = f"an address that answers; or put {remote.name} into {target.parent} yourself"
     raise ArgumentError("download", "; ".join(reasons), wanted)
+
+
+def missing(remote: RemoteFile, folder) -> int:
+    """Bytes of a file that are not yet in the folder; 0 where its size is not known."""
+    target = Path(folder) / remote.name
+    part = target.with_name(target.name + ".part")
+    there = part.stat().st_size if part.exists() else 0
+    return 0 if target.exists() else max(0, (remote.size or 0) - there)
 
 
 def _from(url: str, part: Path, target: Path, remote: RemoteFile, progress, sleep, timeout) -> None:
@@ -207,10 +217,10 @@ def _wrong(path: Path, target: Path, remote: RemoteFile) -> str:
     return "" if got == wanted else about
 
 
-def verify(path, remote: RemoteFile) -> None:
-    """Raise :class:`ArgumentError` unless a downloaded file has the right checksum."""
+def verify(path, remote: RemoteFile, how: str = "fetch it again") -> None:
+    """Raise :class:`ArgumentError` unless a downloaded file has the right checksum; ``how``: how to get it."""
     path = Path(path)
-    check(path.is_file(), "download", str(path), f"the file {remote.name}: python -m analysis data fetch")
+    check(path.is_file(), "download", str(path), f"the file {remote.name}: {how}")
     problem = _wrong(path, path, remote)
     check(not problem, "download", problem, f"the file as published; delete {path} and fetch it again")
 

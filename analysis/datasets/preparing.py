@@ -7,8 +7,8 @@ import shutil
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from analysis.datasets.building import Plan, build, build_list, check_set
-from analysis.datasets.download import download
+from analysis.datasets.building import Plan, build, build_list, check_set, space
+from analysis.datasets.download import check_space, download, missing
 from analysis.datasets.mixing import RECIPES, plan_folders, plan_recipe
 from analysis.datasets.ntcd import ntcd_rows
 from analysis.datasets.registry import SETS, data_root, prepared
@@ -33,10 +33,13 @@ def fetch(name: str, split: str | None = None, mirror: bool = False, progress=No
     ``mirror``: the copy at 16 kHz instead of the published archives. ``progress(file)`` is called for each file and
     gives the function that gets bytes there and size. Files that are there are checked, not loaded again.
     """
-    wanted = "voicebank-demand or voicebank-demand-56; the other sets are mixed or read from your own copies"
-    check(name.startswith("voicebank-demand") and name in SETS, "name", name, wanted)
+    other = f"; {name} is made from your own copies: python -m analysis {SETS[name].how}" if name in SETS else ""
+    loaded = name.startswith("voicebank-demand") and name in SETS
+    check(loaded, "name", name, f"voicebank-demand or voicebank-demand-56{other}")
     files = dict.fromkeys(file for one in _splits(name, split) for file in files_of(name, one, mirror))
-    return [download(file, data_root() / DOWNLOADS, progress(file) if progress else None) for file in files]
+    folder = data_root() / DOWNLOADS
+    check_space(folder, sum(missing(file, folder) for file in files))
+    return [download(file, folder, progress(file) if progress else None) for file in files]
 
 
 def prepare(
@@ -67,8 +70,10 @@ def prepare(
     cache = root / name / ".noise"
     if name.startswith("voicebank-demand") and name in SETS:
         plan_of = plan_mirror if mirror else plan_archives
-        plans = (plan_of(name, one, root / DOWNLOADS) for one in _ordered(wanted))
+        plans = [plan_of(name, one, root / DOWNLOADS) for one in _ordered(wanted)]
     else:
+        wanted_name = f"one of {', '.join(SETS)}, or a new name with --speech and --noise"
+        check(name in SETS or (speech, noise) != (None, None), "name", name, wanted_name)
         for argument, folder in (("speech", speech), ("noise", noise)):
             check(folder is not None, argument, folder, f"a folder of {argument}")
             check(Path(folder).is_dir(), argument, str(folder), f"an existing folder of {argument}")
@@ -78,6 +83,7 @@ def prepare(
             made = plan_folders(name, speech, noise, cache, snr, seed, shares)
         plans = [plan for plan in made if plan.name.split("/")[1] in wanted]
         check(bool(plans), "split", split, "a split with a share above 0")
+    check_space(root, sum(space(plan, root) for plan in plans))
     folders = [build(plan, root, progress(plan) if progress else None) for plan in plans]
     if all((root / name / one).is_dir() for one in _splits(name, None)):
         shutil.rmtree(cache, ignore_errors=True)

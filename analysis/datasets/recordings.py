@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from analysis.audio import RESAMPLER, SAMPLE_RATE, about_audio, read_stretch, writing_audio
+from analysis.datasets.download import check_space
 from analysis.errors import check
 
 __all__ = ["Recording", "at_16_khz"]
@@ -57,6 +58,7 @@ def _converted(path: Path, samples: int, rate: int, cache: Path) -> Path:
     mark = hashlib.sha256(f"{path.resolve()}/{about.st_size}/{about.st_mtime_ns}".encode()).hexdigest()[:12]
     copy = cache / f"{path.stem}~{mark}.flac"
     if not copy.exists():
+        check_space(cache, round(samples / rate * SAMPLE_RATE * 3))
         stream = soxr.ResampleStream(rate, SAMPLE_RATE, 1, dtype="float32", quality=RESAMPLER)
         step = round(BLOCK * rate)
         with writing_audio(copy, SAMPLE_RATE, "PCM_24") as write:

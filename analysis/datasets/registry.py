@@ -21,6 +21,7 @@ __all__ = ["SETS", "DataSet", "data_root", "is_set", "prepared", "prepared_names
 
 ENVIRONMENT = "DIFFSE_DATA"
 LIST, MANIFEST = "list.csv", "manifest.json"
+PARTIAL = ".partial"  # ending of the folder of a set that is being prepared
 FORMAT = 1
 
 
@@ -143,12 +144,13 @@ def read_manifest(folder: Path) -> dict:
     """The manifest of a prepared split; raises :class:`ArgumentError` for one that is damaged or of a newer version."""
     try:
         about = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
-        number = about["format"]
+        number, whole = about["format"], {"pairs", "plan"} <= set(about)
     except (OSError, ValueError, KeyError, TypeError) as error:
         got = f"{folder / MANIFEST} ({type(error).__name__}: {error})"
         raise ArgumentError("source", got, "a prepared set; prepare it again") from None
     wanted = f"format {FORMAT}, or a newer version of the toolkit"
     check(number == FORMAT, "source", f"{folder} (format {number})", wanted)
+    check(whole, "source", f"{folder / MANIFEST} (pairs or plan missing)", "a prepared set; prepare it again")
     return about
 
 
@@ -169,11 +171,12 @@ def read_list(path: Path, top: Path | None = None) -> list[dict]:
     check(bool(rows), "source", f"{path} (no rows)", "at least one pair")
     for number, row in enumerate(rows, start=2):
         for part in ("clean", "noisy"):
-            check(bool(row[part]), "source", f"{path}, line {number}: no {part}", "a file name")
+            named = bool(row[part]) and "\0" not in row[part]
+            check(named, "source", f"{path}, line {number}: no {part}", "a file name")
             inside = Path(row[part])
             if top is not None:
-                leaves = inside.is_absolute() or ".." in inside.parts
+                leaves = bool(inside.anchor) or ".." in inside.parts
                 check(not leaves, "source", f"{path}, line {number}: {inside}", "a file inside the set's folder")
             row[part] = str((top or path.parent) / inside)
-        row.setdefault("name", Path(row["noisy"]).stem)
+        row["name"] = (row.get("name") or Path(row["noisy"]).stem).replace("\0", " ")
     return rows

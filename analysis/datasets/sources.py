@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -11,7 +12,7 @@ import numpy as np
 from analysis.datasets.bundled import BundledPairs, demo_pairs
 from analysis.datasets.mixtures import Mixtures, split_corpus
 from analysis.datasets.pairs import FilePairs, LazyPairs, Pair, load_folder
-from analysis.datasets.registry import LIST, MANIFEST, is_set, prepared, read_list, read_manifest
+from analysis.datasets.registry import LIST, MANIFEST, PARTIAL, is_set, prepared, read_list, read_manifest
 from analysis.errors import ArgumentError, check
 
 __all__ = ["evaluation_pairs", "load_list", "load_pairs", "load_prepared"]
@@ -56,6 +57,8 @@ def _named(source, wanted: str) -> Sequence[Pair]:
     if name in ("demo", *demo_pairs()):
         return BundledPairs(None if name == "demo" else [name])
     path = Path(source)
+    half = path.name.startswith(".") and path.name.endswith(PARTIAL)
+    check(not half, "source", f"{name} (half prepared)", "a whole set: go on with data prepare")
     if path.is_dir() and (path / MANIFEST).is_file():
         return load_prepared(path)
     if (path / "speech").is_dir() and (path / "noise").is_dir():
@@ -86,14 +89,17 @@ def _tuples(parts: tuple, source, wanted: str) -> Sequence[Pair]:
 
 
 def _file_pairs(items: list[tuple[str, Path, Path]]) -> FilePairs:
-    """Pairs of files; where two have one name, all are named by their paths."""
-    names = [name for name, _, _ in items]
-    if len(set(names)) < len(names):
-        items = [(noisy.with_suffix("").as_posix(), clean, noisy) for _, clean, noisy in items]
-        names = [name for name, _, _ in items]
-        twice = sorted({name for name in names if names.count(name) > 1}) if len(set(names)) < len(names) else []
-        check(not twice, "source", ", ".join(twice[:3]), "every noisy file once")
+    """Pairs of files; where two have one name, all are named by their paths below the folder that holds them all."""
+    if _twice(items):
+        full = [Path(os.path.abspath(noisy.with_suffix(""))) for _, _, noisy in items]
+        top = os.path.commonpath([path.parent for path in full])
+        items = [(path.relative_to(top).as_posix(), *files) for path, (_, *files) in zip(full, items, strict=True)]
+        check(not _twice(items), "source", ", ".join(_twice(items)[:3]), "noisy files of different names, each once")
     return FilePairs(tuple(items))
+
+
+def _twice(items: list[tuple[str, Path, Path]]) -> list[str]:
+    return sorted(name for name, count in Counter(name for name, _, _ in items).items() if count > 1)
 
 
 def load_list(path) -> FilePairs:
@@ -122,8 +128,10 @@ def evaluation_pairs(data, count: int = 7) -> tuple[Pair, ...]:
 
 
 def load_prepared(folder) -> FilePairs:
-    """The pairs of a prepared split, in the order of its list; the folder's manifest says that it is whole."""
+    """The pairs of a prepared split, in the order of its list; manifest and list say that it is whole."""
     folder = Path(folder)
-    top = Path(read_manifest(folder).get("source") or folder)
-    rows = read_list(folder / LIST, top)
+    about = read_manifest(folder)
+    rows = read_list(folder / LIST, Path(about.get("source") or folder))
+    got = f"{folder / LIST} ({len(rows)} pairs, the manifest says {about['pairs']})"
+    check(len(rows) == about["pairs"], "source", got, "a prepared set; prepare it again")
     return FilePairs(tuple((row["name"], Path(row["clean"]), Path(row["noisy"])) for row in rows))

@@ -12,7 +12,7 @@ import re
 import zipfile
 import zlib
 from functools import lru_cache
-from pathlib import Path, PurePosixPath
+from pathlib import Path, PurePosixPath, PureWindowsPath
 
 import numpy as np
 
@@ -99,7 +99,7 @@ def plan_archives(name: str, split: str, folder) -> Plan:
     sides = []
     for remote in remotes:
         path = Path(folder) / remote.name
-        verify(path, remote)
+        verify(path, remote, f"python -m analysis data fetch {name} --split {split}")
         archive = _opened(path)
         sides.append((archive, _members(archive)))
     (_, clean), (_, noisy) = sides
@@ -131,7 +131,8 @@ def _members(archive: zipfile.ZipFile) -> dict[str, str]:
     name = Path(archive.filename).name
     for member in archive.namelist():
         inside = PurePosixPath(member.replace("\\", "/"))
-        check(not inside.is_absolute() and ".." not in inside.parts, "archive", member, "names inside the archive")
+        leaves = bool(PureWindowsPath(member).anchor) or ".." in inside.parts
+        check(not leaves, "archive", member, "names inside the archive")
         if inside.suffix.lower() == ".wav" and _UTTERANCE.fullmatch(inside.stem) and "__MACOSX" not in inside.parts:
             check(inside.stem not in found, "archive", f"{name} with {inside.stem} twice", "every utterance once")
             found[inside.stem] = member
@@ -173,7 +174,7 @@ def plan_mirror(name: str, split: str, folder) -> Plan:
     remotes = files_of(name, split, mirror=True)
     for remote in remotes:
         path = Path(folder) / remote.name
-        verify(path, remote)
+        verify(path, remote, f"python -m analysis data fetch {name} --split {split} --mirror")
         try:
             file = parquet.ParquetFile(path)
             for group in range(file.num_row_groups):

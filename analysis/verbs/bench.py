@@ -29,7 +29,12 @@ JsonOption = Annotated[Path | None, typer.Option("--json", help="Write the figur
 
 @bench.callback()
 def about() -> None:
-    """Measure the speed of networks, of samplers and of training on this machine."""
+    """Measure the speed of networks, of samplers and of training on this machine.
+
+    \b
+    Example:
+      python -m analysis bench network ncsnpp_m
+    """
 
 
 @bench.command()

@@ -9,6 +9,8 @@ from typing import Annotated
 
 import typer
 
+from analysis.verbs.options import set_names
+
 __all__ = ["data"]
 
 
@@ -17,6 +19,11 @@ def known(incomplete: str = "") -> list[str]:
     from analysis.datasets.registry import SETS
 
     return [name for name in SETS if name.startswith(incomplete)]
+
+
+def fetchable(incomplete: str = "") -> list[str]:
+    """Names of the sets that can be downloaded."""
+    return [name for name in known(incomplete) if name.startswith("voicebank-demand")]
 
 
 data = typer.Typer(
@@ -40,13 +47,14 @@ data = typer.Typer(
 
 @data.command("list")
 def list_sets() -> None:
-    """List the data sets: what each one is, and which splits are prepared here.
+    """List the data sets and what is prepared here.
 
     \b
     Example:
       python -m analysis data list
     """
     from analysis.datasets.registry import SETS, data_root, prepared_names, read_manifest
+    from analysis.errors import ArgumentError
 
     there = prepared_names()
     print(f"data sets in {data_root()}; the bundled clips are 'demo'")
@@ -55,15 +63,22 @@ def list_sets() -> None:
         print(f"{name}: {known.title if known else 'made here'}")
         if known:
             print(f"  {known.size}; {known.licence}; {known.source}")
+            print(f"  used by: {known.papers}")
         for split in (split for split in there if split.split("/")[0] == name):
-            print(f"  {split}: {read_manifest(data_root() / split)['pairs']} pairs, prepared")
+            try:
+                print(f"  {split}: {read_manifest(data_root() / split)['pairs']} pairs, prepared")
+            except ArgumentError as error:
+                print(f"  {split}: damaged ({error})")
         if known and not any(split.split("/")[0] == name for split in there):
             print(f"  not prepared: python -m analysis {known.how}")
 
 
 @data.command()
 def fetch(
-    name: Annotated[str, typer.Argument(help="voicebank-demand or voicebank-demand-56.", autocompletion=known)],
+    name: Annotated[
+        str,
+        typer.Argument(metavar="NAME", help="voicebank-demand or voicebank-demand-56.", autocompletion=fetchable),
+    ],
     split: Annotated[str | None, typer.Option(help="Only what this split needs: train, valid or test.")] = None,
     mirror: Annotated[bool, typer.Option("--mirror", help="A copy at 16 kHz on Hugging Face instead.")] = False,
 ) -> None:
@@ -101,7 +116,9 @@ def fetch(
 
 @data.command()
 def prepare(
-    name: Annotated[str, typer.Argument(help="A known set, or a new name for your own.", autocompletion=known)],
+    name: Annotated[
+        str, typer.Argument(metavar="NAME", help="A known set, or a new name for your own.", autocompletion=known)
+    ],
     split: Annotated[str | None, typer.Option(help="Only this split: train, valid or test.")] = None,
     speech: Annotated[Path | None, typer.Option(help="Folder of speech: WSJ0, NTCD-TIMIT, or your own.")] = None,
     noise: Annotated[Path | None, typer.Option(help="Folder of noise: CHiME-3, QUT-NOISE, or your own.")] = None,
@@ -114,9 +131,10 @@ def prepare(
     ),
     mirror: Annotated[bool, typer.Option("--mirror", help="From the mirror's files.")] = False,
 ) -> None:
-    """Prepare a set: 16 kHz, pairs of clean and noisy speech, a list of files per split.
+    """Prepare a set: pairs of clean and noisy speech at 16 kHz.
 
-    After an interruption the same command goes on. A split appears under its name only when it is whole.
+    Each split (train, valid, test) is a folder with a list of its files. After an interruption the same command goes
+    on; a split appears under its name only when it is whole. The room on the disk is checked first.
 
     \b
     Examples:
@@ -146,10 +164,14 @@ def prepare(
 def check(
     sources: Annotated[
         list[str] | None,
-        typer.Argument(help="Prepared splits, folders of pairs, lists of files; by default all prepared splits."),
+        typer.Argument(
+            metavar="SOURCE",
+            help="Prepared splits, folders of pairs, lists of files; by default all prepared splits.",
+            autocompletion=set_names,
+        ),
     ] = None,
 ) -> int:
-    """Check sets: every file there, readable and of the right length.
+    """Check that every file is there, readable and of the right length.
 
     Exit code 1, with a line for each, when something is wrong.
 
@@ -164,12 +186,16 @@ def check(
 
     bad, there = 0, prepared_names()
     asked = sources or there
-    for source in (split for one in asked for split in [name for name in there if name.startswith(f"{one}/")] or [one]):
+    found = (split for one in asked for split in [name for name in there if name.startswith(f"{one}/")] or [one])
+    for source in dict.fromkeys(found):
         try:
             pairs, lines = check_source(source)
         except ArgumentError as error:
             pairs, lines = 0, [str(error)]
-        print(f"{source}: {pairs} pairs, " + (f"{len(lines)} problems" if lines else "all as it should be"))
+        print(
+            f"{source}: {pairs} pairs, "
+            + (f"{len(lines)} problem{'s' * (len(lines) > 1)}" if lines else "all as it should be")
+        )
         for line in lines:
             print(f"  {line}")
         bad += len(lines)

@@ -18,15 +18,16 @@ def enhance(
     noisy: Annotated[
         list[str],
         typer.Argument(
+            metavar="NOISY",
             help="Noisy sound file (any rate, channels are mixed down), folder, several of them, or a prepared set.",
             autocompletion=set_names,
         ),
     ],
     output: Annotated[Path, typer.Option("--output", "-o", help="File to write (.wav, .flac, .ogg), or a folder.")],
     model: ModelOption = None,
-    sde: Annotated[str | None, typer.Option(help="Process: OUVE or BBED; by default the model's own.")] = None,
+    sde: Annotated[str | None, typer.Option(help="Process: OUVE, BBED, VE, ...; by default the model's own.")] = None,
     variance_scale: Annotated[float | None, typer.Option(help="Variance scale rho > 0 of the process.")] = None,
-    sampler: Annotated[str | None, typer.Option(help="em or pc.")] = None,
+    sampler: Annotated[str | None, typer.Option(help="em, pc, heun, dpm2m, ...")] = None,
     steps: Annotated[int | None, typer.Option(help="Steps of the sampler.")] = None,
     start: Annotated[float | None, typer.Option(help="Reverse start t_rsp, 0.03 to 1.")] = None,
     fusion: Annotated[float | None, typer.Option(help="Weight of the predictive estimate, 0 to 1.")] = None,
@@ -78,7 +79,7 @@ def enhance(
     settings["seed"] = seed
     if len(noisy) == 1 and not output.is_dir() and not _is_many(noisy[0]):
         for name, value in (("format", ending), ("clean", clean), ("table", table)):
-            check(value is None, name, value, "a folder of noisy files; with one file, name its output")
+            check(value is None, name, str(value), "a folder of noisy files; with one file, name its output")
         form = _form(rate, subtype)
         return _one_file(Path(noisy[0]), output, form, model, device, sde, variance_scale, settings)
     check(not output.is_file(), "output", str(output), "a folder, for more than one noisy file")
@@ -131,13 +132,13 @@ def _one_file(noisy: Path, output: Path, form: dict, model, device, sde, varianc
 
 def _check_output(source: Path, output: Path) -> None:
     """Refuse an output that can't be written before the work is done."""
-    from analysis.audio import audio_format, writing
+    from analysis.audio import audio_format
+    from analysis.batch_enhance import check_writable
 
     audio_format(output)
     same = output.exists() and output.samefile(source)
     check(not same, "output", str(output), "a file that is not the noisy one")
-    probe = writing(output)
-    probe.__enter__().unlink()
+    check_writable(output)
 
 
 def _many_files(items: list, output: Path, model: str | None, device: str, settings: dict) -> int:

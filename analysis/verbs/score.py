@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Annotated
 
@@ -15,7 +16,10 @@ __all__ = ["print_means", "score"]
 
 
 def score(
-    files: Annotated[list[Path] | None, typer.Argument(help="clean.wav noisy.wav [enhanced.wav]")] = None,
+    files: Annotated[
+        list[Path] | None,
+        typer.Argument(metavar="FILE", help="CLEAN NOISY [ENHANCED]; without ENHANCED the noisy file is scored."),
+    ] = None,
     pairs: Annotated[
         str | None,
         typer.Option(
@@ -25,7 +29,9 @@ def score(
     ] = None,
     demo: Annotated[bool, typer.Option("--demo", help="Score a model on the bundled clips.")] = False,
     model: ModelOption = None,
-    csv: Annotated[Path | None, typer.Option(help="Write the rows here.")] = None,
+    csv: Annotated[
+        Path | None, typer.Option(help="Pairs: a row for each reading of each pair goes here (.csv or .parquet).")
+    ] = None,
     limit: Annotated[int | None, typer.Option(help="Only the first so many pairs.")] = None,
 ) -> int:
     """Score sound files, or a model on pairs.
@@ -34,44 +40,113 @@ def score(
     Where the pairs are those that the model's expected.json was measured on, the means are held against it and exit
     code 1 says that they differ. A metric that can't be computed is NaN with a reason, never a number.
 
+    The table of --csv is written while rows come: after Ctrl-C, a crash or a full disk the same command reads the
+    finished pairs back and scores the rest. A table of another model, setting or version is refused, never written
+    over. A pair that can't be scored is named at the end with its reason, and the exit code is 1; the others are
+    scored all the same.
+
     \b
     Examples:
       python -m analysis score clean.wav noisy.wav enhanced.wav
       python -m analysis score --pairs my_pairs --csv rows.csv
       python -m analysis score --pairs voicebank-demand/test --limit 50
+      python -m analysis score --demo --model ouve-1
     """
     if not pairs and not demo:
         fits = bool(files) and len(files) in (2, 3)
-        check(fits, "files", _names(files), "clean noisy [enhanced], or --pairs, or --demo")
+        wanted = "clean.wav noisy.wav, or clean.wav noisy.wav enhanced.wav, or --pairs, or --demo"
+        check(fits, "files", _names(files), wanted)
+        for name, value in (("model", model), ("csv", csv), ("limit", limit)):
+            check(value is None, name, str(value), "--pairs or --demo beside it; files are scored as they are")
         return _score_files(files)
     check(not files, "files", _names(files), "no files beside --pairs or --demo")
+    check(not (pairs and demo), "pairs", pairs, "either --pairs or --demo")
     check(limit is None or limit >= 1, "limit", limit, "at least 1")
     return _score_model(load(model), "demo" if demo else pairs, csv, limit)
 
 
 def _score_model(loaded, source: str, csv: Path | None, limit: int | None) -> int:
-    from tqdm import tqdm
-
     from analysis.datasets import load_pairs
-    from analysis.experiments.evaluate import compare, digest, evaluate, means, readings
+    from analysis.experiments.evaluate import means
 
     clips = load_pairs(source)[:limit]
-    total = len(clips) * (1 + len(readings(loaded)))
-    with tqdm(total=total, unit="run", disable=not sys.stderr.isatty()) as bar:
-        rows = evaluate(loaded, clips, progress=lambda name: (bar.set_postfix_str(name), bar.update()))
+    rows, failed = _rows(loaded, clips, csv)
     measured = means(rows)
-    print(f"{loaded.name} on {len(clips)} pairs; recommended: {loaded.sampling}")
+    print(f"{loaded.name} on {len(clips) - len(failed)} pairs; recommended: {loaded.sampling}")
     print_means(measured)
-    if csv:
-        _write_csv(csv, rows)
+    for name, problem in failed:
+        print(f"failed: {name}: {problem}", file=sys.stderr)
+    lines = [] if failed else _against_expected(loaded, clips, measured)
+    return 1 if failed or lines else 0
+
+
+def _rows(loaded, clips, csv: Path | None) -> tuple[list[dict], list[tuple[str, str]]]:
+    """The rows of all pairs, read back from the table where they are in it, and what went wrong by name of the pair."""
+    from tqdm import tqdm
+
+    from analysis.batch_enhance import Table, reason
+    from analysis.datasets import pair_names
+    from analysis.experiments.identity import clip_digest
+
+    setups = _setups(loaded)
+    table = Table(csv, ("clip", "reading"), ("input", "setup", "model"), "csv") if csv else None
+    for row in table.rows.values() if table else ():
+        got = f"{csv} (scores of {row['model']}, with other weights, settings or another version of this package)"
+        check(row["setup"] == setups.get(row["reading"]), "csv", got, "a new file name")
+    rows: list[dict] = []
+    failed: list[tuple[str, str]] = []
+    with table or nullcontext(), tqdm(total=len(clips), unit="pair", disable=not sys.stderr.isatty()) as bar:
+        for index, name in enumerate(pair_names(clips)):
+            bar.set_postfix_str(name)
+            try:
+                pair = clips[index]
+                mark = clip_digest(pair)
+                known = [table.find(name, reading) for reading in setups] if table else [None]
+                done = all(row is not None and row["input"] == mark for row in known)
+                fresh = [] if done else _measured(loaded, pair, {"input": mark, "model": loaded.name}, setups)
+            except Exception as error:  # one bad pair stops nothing
+                failed.append((name, reason(error)))
+            else:
+                rows += fresh or known
+                if table:
+                    table.add(*fresh)
+            bar.update()
+    return rows, failed
+
+
+def _setups(loaded) -> dict[str, str]:
+    """What decides a row beside the sound, as a hash, by reading; the noisy input's scores know no model."""
+    from dataclasses import asdict
+
+    from analysis.experiments.evaluate import METRICS, readings
+    from analysis.experiments.identity import code_version, key
+
+    common = {"code": code_version(), "metrics": METRICS}
+    config = {name: value for name, value in loaded.settings.items() if name not in ("name", "training")}
+    setups = {"noisy": key(common)}
+    for name, setting in readings(loaded).items():
+        setups[name] = key(common | {"weights": loaded.digest, "config": config, "setting": asdict(setting)})
+    return setups
+
+
+def _measured(loaded, pair, about: dict, setups: dict[str, str]) -> list[dict]:
+    from analysis.experiments.evaluate import evaluate
+
+    return [row | about | {"setup": setups[row["reading"]]} for row in evaluate(loaded, (pair,))]
+
+
+def _against_expected(loaded, clips, measured: dict) -> list[str]:
+    """Where the means leave those that expected.json has for these very pairs."""
+    from analysis.experiments.evaluate import compare, digest
+
     known = {label: e for label, e in loaded.expected.get("sets", {}).items() if e["clips"] == len(clips)}
     own = digest(clips) if known else None
     for label, entry in known.items():
         if entry["digest"] == own:
             lines = compare(entry, measured)
             print(f"expected.json, set {label}: " + ("all means within tolerance" if not lines else "; ".join(lines)))
-            return 1 if lines else 0
-    return 0
+            return lines
+    return []
 
 
 def _names(files) -> str:
@@ -95,14 +170,3 @@ def print_means(entries: dict[str, dict]) -> None:
         missing = [name for name in ("pesq", "estoi", "si_sdr") if row[f"{name}_n"] < row["clips"]]
         note = "".join(f"  {name}: {row[f'{name}_n']} of {row['clips']} clips" for name in missing)
         print(f"  {reading:<12} {row['nfe']:>4} {row['pesq']:>7.3f} {row['estoi']:>7.3f} {row['si_sdr']:>8.2f}{note}")
-
-
-def _write_csv(path: Path, rows: list[dict]) -> None:
-    import csv as library
-
-    from analysis.audio import writing
-
-    with writing(path, "csv") as temporary, open(temporary, "w", newline="") as file:
-        writer = library.DictWriter(file, fieldnames=list(rows[0]))
-        writer.writeheader()
-        writer.writerows(rows)

@@ -262,6 +262,58 @@ def test_nothing_is_written_over_its_source(quarter, recordings):
     assert files(recordings) == before
 
 
+def test_nothing_is_written_over_a_reference_or_another_source(quarter, recordings, tmp_path, noise_file):
+    noise_file(tmp_path / "clean" / "a.wav", 0.3)
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "a.wav").symlink_to(recordings / "d.WAV")
+    before = files(recordings) | files(tmp_path / "clean")
+    for out, clean in ((tmp_path / "clean", tmp_path / "clean"), (tmp_path / "out", None)):
+        with pytest.raises(
+            ArgumentError, match="output: got .*a place that is not the noisy file's, another's or a ref"
+        ):
+            run(quarter, recordings, out, clean=clean)
+    assert files(recordings) | files(tmp_path / "clean") == before
+
+
+def test_scores_of_other_files_stay_and_those_of_changed_files_go(quarter, pairs, tmp_path, monkeypatch):
+    """One of two files changes and the work is interrupted: its old score is gone, the other's is there."""
+    from analysis.metrics import METRICS
+
+    row = dict.fromkeys(METRICS, 1.0) | {f"{name}_status": "ok" for name in METRICS}
+    monkeypatch.setattr(scores, "score", lambda *_: row)
+    out, real = tmp_path / "out", folder.enhance_file
+    run(quarter, pairs, out)
+    later = time.time() + 10
+    os.utime(pairs / "noisy" / "demo-02.wav", (later, later))
+
+    def interrupted(*_, **__):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(folder, "enhance_file", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        run(quarter, pairs, out)
+    assert list(pd.read_csv(out / "scores.csv")["file"]) == ["demo-01.wav"]
+    monkeypatch.setattr(folder, "enhance_file", real)
+    for part in ("clean", "noisy"):
+        (pairs / part / "demo-01.wav").rename(tmp_path / f"{part}.wav")
+    assert len(run(quarter, pairs, out).rows) == 1
+    assert list(pd.read_csv(out / "scores.csv")["file"]) == ["demo-01.wav", "demo-02.wav"]
+
+
+def test_a_table_that_is_something_else_is_never_written_over(quarter, pairs, tmp_path):
+    (tmp_path / "list.csv").write_text("clean,noisy\na.wav,b.wav\n")
+    with pytest.raises(ArgumentError, match=r"^table: got .*no column file.*, wanted a new file name"):
+        run(quarter, pairs, tmp_path / "out", table=tmp_path / "list.csv")
+    assert (tmp_path / "list.csv").read_text() == "clean,noisy\na.wav,b.wav\n" and not (tmp_path / "out").exists()
+
+
+def test_what_a_killed_process_left_is_removed_by_the_next_call(quarter, recordings, tmp_path):
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / ".a.x1.tmp.wav").write_bytes(b"half")
+    run(quarter, recordings, tmp_path / "out")
+    assert not list((tmp_path / "out").glob(".*"))
+
+
 @pytest.mark.parametrize("out", ["pairs", "pairs/noisy", "pairs/clean"])
 def test_nothing_is_written_among_pairs(quarter, pairs, tmp_path, out):
     with pytest.raises(ArgumentError, match="output: got .*another folder than the noisy one"):

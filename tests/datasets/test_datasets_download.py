@@ -212,6 +212,13 @@ def test_a_full_disk_is_said_before_and_during(server, get, tmp_path, monkeypatc
         get()
 
 
+def test_a_folder_that_cannot_be_made_is_one_line(server, tmp_path):
+    (tmp_path / "file").write_text("in the way")
+    with pytest.raises(ArgumentError, match=r"^download: got .*file/data.*, wanted a folder that can be written"):
+        download(RemoteFile("file.zip", (server.url,), MD5), tmp_path / "file" / "data")
+    assert server.requests == []
+
+
 def test_space_is_looked_for_where_the_folder_will_be(tmp_path):
     check_space(tmp_path / "not" / "yet", 1000)
     with pytest.raises(ArgumentError, match="^disk: got "):

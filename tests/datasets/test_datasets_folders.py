@@ -132,3 +132,31 @@ def test_thousands_of_pairs_are_listed_but_not_read(tmp_path, monkeypatch):
     monkeypatch.setattr("analysis.datasets.pairs.read_audio", refuse)
     pairs = load_folder(tmp_path)
     assert len(pairs) == 1500 and len(pairs[100:200]) == 100 and pairs[::-1].names[0] == "1499"
+
+
+def test_a_list_of_files_of_one_name_in_folders_is_named_by_the_folders(tmp_path):
+    """Names stay relative however the list is called, so that outputs can be put below another folder."""
+    for name in ("a/001", "a/002", "b/001"):
+        for part in ("clean", "noisy"):
+            put(tmp_path / "speech" / part / f"{name}.wav")
+    rows = [f"speech/clean/{name}.wav,speech/noisy/{name}.wav" for name in ("a/001", "a/002", "b/001")]
+    (tmp_path / "list.csv").write_text("\n".join(["clean,noisy", *rows]))
+    assert load_pairs(tmp_path / "list.csv").names == ("a/001", "a/002", "b/001")
+    tuples = [tuple(str(tmp_path / side) for side in row.split(",")) for row in rows]
+    assert load_pairs(tuples).names == ("a/001", "a/002", "b/001")
+    (tmp_path / "list.csv").write_text("\n".join(["clean,noisy", rows[0], rows[0]]))
+    with pytest.raises(ArgumentError, match=r"^source: got 001, wanted .*each once"):
+        load_pairs(tmp_path / "list.csv")
+
+
+def test_a_list_with_empty_names_takes_those_of_the_files(tmp_path):
+    for part in ("clean", "noisy"):
+        put(tmp_path / part / "x.wav")
+    (tmp_path / "list.csv").write_text("name,clean,noisy\n,clean/x.wav,noisy/x.wav\n")
+    assert load_pairs(tmp_path / "list.csv").names == ("x",)
+
+
+def test_a_name_that_no_file_can_have_is_refused(tmp_path):
+    (tmp_path / "list.csv").write_bytes(b"clean,noisy\nx.wav,y\0.wav\n")
+    with pytest.raises(ArgumentError, match=r"^source: got .*line 2: no noisy.*, wanted a file name"):
+        load_pairs(tmp_path / "list.csv")

@@ -5,13 +5,14 @@ import hashlib
 import io
 import shutil
 import zipfile
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import soundfile
 
 from analysis.audio import resample
-from analysis.datasets import load_pairs, mixing, prepared_names, voicebank
+from analysis.datasets import building, load_pairs, mixing, prepared_names, voicebank
 from analysis.datasets.building import Plan, build, check_set
 from analysis.datasets.download import RemoteFile
 from analysis.datasets.loudness import k_weighting, loudness
@@ -150,6 +151,56 @@ def test_what_would_clip_is_turned_down_as_a_whole(root):
     assert float(listed(root / "toy" / "test")[0]["gain"]) == pytest.approx(0.25, abs=1e-4)
 
 
+def test_what_a_killed_process_left_half_written_is_not_in_the_set(root):
+    def stopped(row):
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        build(plan(render=stopped), root)
+    left = root / "toy" / ".test.partial" / "clean" / ".u0.abc.tmp.flac"
+    left.parent.mkdir()
+    left.write_bytes(b"half")
+    folder = build(plan(), root)
+    assert sorted(path.name for path in (folder / "clean").iterdir()) == [f"u{index}.flac" for index in range(5)]
+
+
+def test_a_crash_before_the_last_rename_costs_no_pair(root, monkeypatch):
+    """Everything is there but the set's name; then the process ends."""
+    real = building.os.replace
+
+    def refused(source, target):
+        if target == root / "toy" / "test":
+            raise OSError(30, "Read-only file system")
+        real(source, target)
+
+    monkeypatch.setattr("os.replace", refused)
+    with pytest.raises(ArgumentError, match=r"^output: got .*Read-only file system"):
+        build(plan(), root)
+    assert prepared_names() == []
+    monkeypatch.undo()
+    monkeypatch.setenv("DIFFSE_DATA", str(root))
+    folder = build(plan(render=lambda row: 1 / 0), root)
+    assert sorted(path.name for path in folder.iterdir()) == ["clean", "list.csv", "manifest.json", "noisy"]
+
+
+def test_a_half_prepared_folder_is_no_folder_of_pairs(root):
+    def stopped(row):
+        if row["name"] == "u3":
+            raise KeyboardInterrupt
+        return plan().render(row)
+
+    with pytest.raises(KeyboardInterrupt):
+        build(plan(render=stopped), root)
+    for name in ("toy/.test.partial", root / "toy" / ".test.partial"):
+        with pytest.raises(ArgumentError, match=r"^source: got .*(half|not) prepared"):
+            load_pairs(name)
+    folder = build(plan(), root)
+    text = (folder / "list.csv").read_text().splitlines()
+    (folder / "list.csv").write_text("\n".join(text[:-1]))
+    with pytest.raises(ArgumentError, match=r"^source: got .*4 pairs, the manifest says 5.*prepare it again"):
+        load_pairs("toy/test")
+
+
 @pytest.mark.parametrize("name", ["../evil", "/evil", "a/../../evil", "..\\evil"])
 def test_no_name_leaves_the_folder(root, name):
     bad = Plan("toy/test", [{"name": name}], plan().render, {}, 1.0)
@@ -158,9 +209,53 @@ def test_no_name_leaves_the_folder(root, name):
     assert not list(root.parent.rglob("evil*"))
 
 
-def test_a_full_disk_stops_before_the_first_pair(root, monkeypatch):
+def test_a_full_disk_stops_before_the_first_pair(root):
     with pytest.raises(ArgumentError, match="^disk: got "):
         build(Plan("toy/test", plan().rows, None, {}, 1e14), root)
+    assert not root.exists()
+
+
+def test_the_room_for_all_splits_is_checked_before_the_first(own, root, monkeypatch):
+    """Room for the splits one by one and not for all; what is prepared already needs none."""
+    needed, free = 20 * 1234 * 4, []  # 1700 samples at 22050 Hz are 1234 at 16 kHz; two sides of 16 bits
+
+    def usage(folder):
+        return SimpleNamespace(free=free[-1])
+
+    monkeypatch.setattr("shutil.disk_usage", usage)
+    free.append((200 << 20) + needed - 1)
+    with pytest.raises(ArgumentError, match="^disk: got "):
+        prepare("mine", speech=own[0], noise=own[1])
+    assert prepared_names() == []
+    free.append((200 << 20) + needed)
+    assert len(prepare("mine", speech=own[0], noise=own[1])) == 3
+    free.append(0)
+    assert len(prepare("mine", speech=own[0], noise=own[1])) == 3
+
+
+def test_the_room_for_all_downloads_is_checked_before_the_first(root, monkeypatch):
+    files = voicebank.files_of("voicebank-demand", "test")
+    assert len(files) == 2
+    (root / "downloads").mkdir(parents=True)
+    (root / "downloads" / f"{files[0].name}.part").write_bytes(bytes(1000))
+    free, loaded = [], []
+    monkeypatch.setattr("shutil.disk_usage", lambda _: SimpleNamespace(free=free[-1]))
+    monkeypatch.setattr("analysis.datasets.preparing.download", lambda file, *_: loaded.append(file.name))
+    enough = sum(file.size for file in files) - 1000 + (200 << 20)
+    free.append(enough - 1)
+    with pytest.raises(ArgumentError, match="^disk: got "):
+        fetch("voicebank-demand", "test")
+    assert loaded == []
+    free.append(enough)
+    fetch("voicebank-demand", "test")
+    assert loaded == [file.name for file in files]
+
+
+def test_the_room_for_converted_noise_is_checked(tmp_path, monkeypatch):
+    monkeypatch.setattr("shutil.disk_usage", lambda _: SimpleNamespace(free=1000))
+    with pytest.raises(ArgumentError, match="^disk: got "):
+        at_16_khz(put(tmp_path / "n.wav", 24000, rate=24000), tmp_path / "cache")
+    assert not (tmp_path / "cache").exists()
 
 
 # -- what a prepared set says when it is damaged ----------------------------------------------------
@@ -183,6 +278,7 @@ def test_damage_is_found(root):
         ("{", "prepare it again"),
         ("[]", "prepare it again"),
         ("", "prepare it again"),
+        ('{"format": 1, "pairs": 5}', "prepare it again"),
     ],
 )
 def test_a_manifest_of_another_version_or_damaged(root, text, words):
@@ -190,6 +286,18 @@ def test_a_manifest_of_another_version_or_damaged(root, text, words):
     (folder / "manifest.json").write_text(text)
     with pytest.raises(ArgumentError, match=rf"source: got .*, wanted .*{words}"):
         load_pairs("toy/test")
+
+
+def test_a_damaged_set_does_not_hide_the_others(root, capsys):
+    from analysis.cli import main
+
+    build(plan(), root)
+    build(plan(name="toy/valid"), root)
+    (root / "toy" / "test" / "manifest.json").write_text("{}")
+    assert main(["data", "list"]) == 0
+    out = capsys.readouterr().out
+    assert "toy/test: damaged (source: got " in out and "toy/valid: 5 pairs, prepared" in out
+    assert main(["data", "check"]) == 1 and "toy/valid: 5 pairs, all as it should be" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("path", ["../../secret.flac", "/etc/hostname", "clean/../../x.flac"])
@@ -209,7 +317,7 @@ def test_the_verb_checks_all_splits_of_a_set(root, capsys):
     (root / "toy" / "valid" / "noisy" / "u1.flac").unlink()
     assert main(["data", "check", "toy"]) == 1
     out = capsys.readouterr().out
-    assert "toy/test: 2 pairs, all as it should be" in out and "toy/valid: 2 pairs, 1 problems" in out
+    assert "toy/test: 2 pairs, all as it should be" in out and "toy/valid: 2 pairs, 1 problem\n" in out
     assert main(["data", "check", "toy/test"]) == 0
     assert main(["data", "list"]) == 0 and "toy/test: 2 pairs, prepared" in capsys.readouterr().out
 
@@ -222,6 +330,8 @@ def test_names_of_sets(root):
         load_pairs("voicebank-demand/test")
     with pytest.raises(ArgumentError, match=r"not prepared .*data prepare wsj0-qut"):
         load_pairs("wsj0-qut")
+    with pytest.raises(ArgumentError, match=r"name: got voicebank, wanted one of voicebank-demand, .* --speech and"):
+        prepare("voicebank")
     for name in ("../x", "a/b", "", "demo", "downloads", ".x"):
         with pytest.raises(ArgumentError, match="^name: got"):
             prepare(name, speech=root, noise=root)
@@ -274,12 +384,18 @@ def test_another_archive_than_the_published_one_is_refused(archives, root):
     with pytest.raises(ArgumentError, match=r"download: got .*md5.*, wanted .*delete"):
         prepare("voicebank-demand", "test")
     (archives / "clean_testset_wav.zip").unlink()
-    with pytest.raises(ArgumentError, match=r"wanted the file clean_testset_wav.zip: python -m analysis data fetch"):
+    with pytest.raises(
+        ArgumentError,
+        match=r"wanted the file clean_testset_wav.zip: python -m analysis data fetch voicebank-demand --split test",
+    ):
         prepare("voicebank-demand", "test")
     assert prepared_names() == []
 
 
-@pytest.mark.parametrize("member", ["../../evil_1.wav", "/tmp/evil.wav", "..\\evil.wav"])
+@pytest.mark.parametrize(
+    "member",
+    ["../../evil_1.wav", "/tmp/evil.wav", "..\\evil.wav", "C:\\evil.wav", "C:evil.wav", "\\\\host\\evil\\p.wav"],
+)
 def test_members_that_would_leave_the_folder_are_refused(archives, root, monkeypatch, member):
     path = archives / "clean_testset_wav.zip"
     with zipfile.ZipFile(path, "a") as file:

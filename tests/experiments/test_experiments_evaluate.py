@@ -109,8 +109,8 @@ def test_the_best_pesq_within_the_budget_is_recommended(folder):
 def test_no_standard_candidate_is_beyond_the_budget():
     evaluations = {"em": 1, "pc": 2, "dpm2m": 1}
     for name, setting in CANDIDATES.items():
-        guess = setting.prior == "estimate" or setting.fusion > 0
-        nfe = guess * setting.predictive_draws + (evaluations[setting.sampler] * setting.steps if setting.fusion < 1 else 0)
+        guess = setting.predictive_draws * (setting.prior == "estimate" or setting.fusion > 0)
+        nfe = guess + (evaluations[setting.sampler] * setting.steps if setting.fusion < 1 else 0)
         assert nfe <= BUDGET, name
     assert PLAIN.steps <= BUDGET
 

@@ -63,6 +63,7 @@ VERBS = {
     "ablate": (["ablate", "variance", "--clips", "pairs", "--store", "s"], "analysis.experiments.runner.ablate"),
     "train": (["train", "parent", "--data", "speech"], "analysis.runs.train_recipes"),
     "bench network": (["bench", "network"], "analysis.bench.network_times"),
+    "bench sampler": (["bench", "sampler"], "analysis.bench.sampler_times"),
     "bench training": (["bench", "training"], "analysis.bench_training.step_times"),
     "data list": (["data", "list"], "analysis.datasets.registry.prepared_names"),
     "data fetch": (["data", "fetch", "voicebank-demand"], "analysis.datasets.preparing.download"),
@@ -72,6 +73,19 @@ VERBS = {
     ),
     "data check": (["data", "check", "pairs"], "analysis.datasets.preparing.load_pairs"),
 }
+
+
+def test_no_verb_is_left_out():
+    import typer.main
+
+    from analysis.cli import app
+
+    def words(group, before=()):
+        for name, command in group.commands.items():
+            yield from words(command, (*before, name)) if hasattr(command, "commands") else [(*before, name)]
+
+    tried = {tuple(arguments[:2]) for arguments, _ in VERBS.values()} | {(a[0],) for a, _ in VERBS.values()}
+    assert set(words(typer.main.get_command(app))) <= tried
 
 
 @pytest.mark.parametrize("verb", VERBS)
@@ -161,15 +175,22 @@ WRITING = {
     "enhance files": ["enhance", "rec", "-o", "new", "--jobs", "1", *QUICK],
     "score pairs": ["score", "--pairs", "pairs", "--csv", "new/rows.csv"],
     "data prepare": ["data", "prepare", "own", "--speech", "speech", "--noise", "noise"],
+    "claims": ["claims", "variance", "--csv", "new/claims.csv"],
+    "bench": ["bench", "network", "--json", "new/times.csv"],
 }
 
 
-def no_evaluation(monkeypatch):
-    """One row of scores without any work."""
+def no_work(monkeypatch):
+    """One row of scores, one of claims and no network, without any work."""
+    import pandas as pd
+
     from analysis.experiments.evaluate import METRICS
 
     row = {"clip": "x", "reading": "noisy", "nfe": 0, "seconds": 0.0} | dict.fromkeys(METRICS, 1.0)
     monkeypatch.setattr("analysis.experiments.evaluate.evaluate", lambda *_, **__: [row])
+    monkeypatch.setattr("analysis.experiments.claims.claims", lambda *_, **__: pd.DataFrame([{"claim": "V-1"}]))
+    monkeypatch.setattr("analysis.experiments.claims.as_text", str)
+    monkeypatch.setattr("analysis.bench.NETWORKS", {})
 
 
 @pytest.mark.parametrize("verb", WRITING)
@@ -182,8 +203,8 @@ def test_a_disk_that_cannot_be_written_is_one_line(capsys, place, tiny_model, mo
         raise OSError(number, os.strerror(number))
 
     monkeypatch.setattr("tempfile.mkstemp", refused)
-    no_evaluation(monkeypatch)
-    model = [] if verb.startswith("data") else ["--model", tiny_model]
+    no_work(monkeypatch)
+    model = ["--model", tiny_model] if verb.split()[0] in ("enhance", "score") else []
     code, _, err = run(capsys, *WRITING[verb], *model)
     assert code in (1, 2) and os.strerror(number) in err and "Traceback" not in err and err.startswith("error: ")
     assert there(place) == before
@@ -199,8 +220,8 @@ def test_a_disk_that_is_full_at_the_last_moment_leaves_nothing(capsys, place, ti
         return real(source, target)
 
     monkeypatch.setattr("os.replace", full)
-    no_evaluation(monkeypatch)
-    model = [] if verb.startswith("data") else ["--model", tiny_model]
+    no_work(monkeypatch)
+    model = ["--model", tiny_model] if verb.split()[0] in ("enhance", "score") else []
     code, _, err = run(capsys, *WRITING[verb], *model)
     assert code in (1, 2) and os.strerror(errno.ENOSPC) in err and "Traceback" not in err
     assert set(there(place)) - set(before) <= {"new/enhance.json"}
