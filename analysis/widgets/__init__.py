@@ -8,7 +8,9 @@ wrong is written into the panel, in words. Nothing heavy is imported before an e
 =======================  ==========================================================================
 ``players.listen``       one player for several clips, one gain (``player.Player`` with ``player.js``)
 ``explore``              the explorers, one per paper (``an.explore.variance_scale()``)
-``panel``                what explorers share, and how a new one is written
+``base``                 the panel behind every explorer: preview at once, a slow job at rest
+``panel``                what explorers of a model share, and how a new one is written
+``paper``                what the explorers of networks share: a choice of them, views in tabs
 ``parts``                the small parts that panels are made of
 ``controls.LatestJob``   one slow job at a time, the latest request only, debounced, cached
 ``chart``                lines and points that follow a control within milliseconds (``chart.js``)

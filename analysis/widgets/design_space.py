@@ -20,6 +20,7 @@ import torch
 from analysis.checkpoints import Model
 from analysis.datasets import Pair
 from analysis.enhancement import Run, enhance
+from analysis.experiments.evidence import Evidence
 from analysis.experiments.papers import design_space as paper
 from analysis.experiments.probes import output_distance
 from analysis.gaussian import moments
@@ -102,7 +103,7 @@ class DesignSpaceExplorer(PaperExplorer):
         self.apart = Chart("Same network, with and without drift", Axis("Steps", (0.9, 64), log=True), far)
         self.entries = {name: small_choice(name, list(options), "edm") for name, options in ENTRIES.items()}
         self.fits, self.drift = widgets.HTML(), widgets.HTML()
-        self._lines = pd.DataFrame()
+        self._lines = Evidence("design_space").table("distance")
         self._distances: dict[object, tuple[float, int]] = {}
         self._powers: dict[str, tuple[float, float, float] | None] = {}
         self._formula(self.entries.values())
@@ -117,6 +118,7 @@ class DesignSpaceExplorer(PaperExplorer):
         first, second = self.pages.children[:2]
         first.children = (legend({name: colour for name, (colour, _) in _LOOKS.items()}), *first.children)
         second.children = (self._entry_row(), *second.children)
+        self._draw_apart()
         self._describe_drift()
         return pages
 
@@ -124,7 +126,7 @@ class DesignSpaceExplorer(PaperExplorer):
         """The six drop-down lists, buttons for whole sets, and which network was trained with what is chosen."""
         buttons = []
         for name, chosen in SETS.items():
-            button = widgets.Button(description=name, layout=widgets.Layout(width="136px"))
+            button = widgets.Button(description=name, layout=widgets.Layout(width="auto"))
             button.on_click(lambda _, chosen=chosen: self.choose(chosen))
             buttons.append(button)
         wrap = widgets.Layout(flex_flow="row wrap")
@@ -270,7 +272,7 @@ class DesignSpaceExplorer(PaperExplorer):
         self._describe_drift(found)
 
     def _draw_apart(self, current=None) -> None:
-        """Distances of the twins that were tried, and means of those that :meth:`distance` measured."""
+        """Distances of the twins that were tried; lines: means of what ships or of what :meth:`distance` measured."""
         points = [
             point(p.steps, db, *_LOOKS[p.process], current=p == current, tip=f"{db:.1f} dB")
             for p, (db, _) in self._distances.items()

@@ -150,12 +150,13 @@ class JointDecodersExplorer(PaperExplorer):
             else:
                 more = [str(int(fusion.active)), f"{1 + int(fusion.active) / calls:.2f}", "–", "–"]
             rows.append([f"<b>{steps}</b>" if steps == position.steps else str(steps), str(calls), *more])
-        heads = ["steps", "evaluations", "2nd output, if fused", "cost", "2nd output, always", "cost"]
+        heads = ["steps", "evaluations", "2nd if fused", "cost", "2nd always", "cost"]
         note = (
-            f"Cost against the generative network alone; the second decoder counted by its parameters, {share:.0%} of "
-            "those. The paper's times amount to 1.61 to 1.63: both decoders at every step."
+            f"2nd: how often the second decoder runs. Cost: against the generative network alone; the second decoder "
+            f"is counted by its parameters, {share:.0%} of those. The paper's times amount to 1.61 to 1.63: both "
+            "decoders at every step."
             if two
-            else "One network: its predictive output is one evaluation more, whatever the steps."
+            else "One network: its predictive output (2nd) is one evaluation more, whatever the steps."
         )
         self.counts.value = table_html(heads, rows, note)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 
 import ipywidgets as widgets
 import numpy as np
@@ -12,7 +12,6 @@ from analysis.checkpoints import FLAGSHIP, ZOO, Model, list_models, load_model
 from analysis.errors import check
 from analysis.preconditioning import Preconditioning
 from analysis.sampling import Trajectory
-from analysis.widgets.clips import Clip
 from analysis.widgets.panel import ModelExplorer
 from analysis.widgets.parts import choice
 
@@ -79,7 +78,7 @@ class PaperExplorer(ModelExplorer):
     """An explorer of several networks with its views in tabs.
 
     ``wanted``: names of the networks that the paper is about, in order of preference. ``networks`` are those that are
-    there. Controls given to :meth:`_formula` change curves and words only, and ask for no run.
+    there.
     """
 
     wanted: tuple[str, ...] = ()
@@ -93,18 +92,14 @@ class PaperExplorer(ModelExplorer):
     def _model(self, position) -> Model:
         return self.networks[position.network]
 
-    def _prior(self, position, clip: Clip):
-        """The prior as :func:`analysis.enhance` takes it."""
-        check(position.prior != "oracle" or clip.clean is not None, "prior", "oracle", "a clip with a clean reference")
-        return clip.clean if position.prior == "oracle" else position.prior
-
     # -- views -----------------------------------------------------------------------------------
     def _tabbed(self, views: dict[str, Sequence[widgets.Widget]]) -> list[widgets.Widget]:
         """One view whose tabs have the titles of ``views``; charts of a tab stand side by side."""
         rows = []
         for parts in views.values():
             for part in parts:
-                part.layout = widgets.Layout(flex="1 1 220px", min_width="0")
+                words = isinstance(part, widgets.HTML)  # a table wants more room than a chart
+                part.layout = widgets.Layout(flex="3 1 320px" if words else "2 1 220px", min_width="0")
                 part.height = _HEIGHT
             rows.append(widgets.HBox(list(parts), layout=widgets.Layout(flex_flow="row wrap", width="100%")))
         self.pages = widgets.Tab(rows, titles=tuple(views))
@@ -116,22 +111,7 @@ class PaperExplorer(ModelExplorer):
         self.children[0].children[1].children[0].children = tuple(views)
         self.pages.layout = self.plane.layout = widgets.Layout(width="100%")
         self.pages.children = (*self.pages.children, widgets.HBox([self.plane]))
-        self.pages.set_title(len(self.pages.children) - 1, "Your tries")
-
-    def _formula(self, controls: Iterable[widgets.Widget]) -> None:
-        """Redraw what is closed-form whenever one of these controls changes; the model isn't asked."""
-        for control in controls:
-            control.observe(lambda change: self._redraw(), names="value")
-
-    def _redraw(self) -> None:
-        if self._still:
-            return
-        try:
-            self._preview(self._position())
-        except Exception as error:
-            self._fail(error)
-        else:
-            self._fail(None)
+        self.pages.set_title(len(self.pages.children) - 1, "Trade-off")
 
     def _once(self, name: str, key: object, draw: Callable[[], None]) -> None:
         """Call ``draw`` unless the picture of this name was last drawn for an equal ``key``."""

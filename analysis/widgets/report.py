@@ -16,11 +16,12 @@ import ipywidgets as widgets
 import pandas as pd
 
 from analysis.datasets import load_pairs
-from analysis.experiments.claims import claims
+from analysis.experiments.claims import Finding, evaluate
 from analysis.experiments.config import AXES, Cell, label
 from analysis.experiments.contrasts import NotRun
 from analysis.experiments.evidence import Evidence, missing_models
 from analysis.experiments.papers import paper_module
+from analysis.experiments.papers.plan import Claim
 from analysis.experiments.runner import STORE, ablate, baseline
 from analysis.experiments.shipped import differences, shipped, shipped_names
 from analysis.figures.common import claims_figure
@@ -40,33 +41,49 @@ _LISTED = 200  # rows of a list of cells
 def verdicts(paper: str, store=None, clips: Sequence[str] | None = None) -> widgets.HTML:
     """The claims of a paper with our verdicts, effects with 95 % intervals, and the published numbers, as a table.
 
-    ``paper``, ``store``, ``clips``: see :func:`analysis.experiments.claims.claims`, which has the same as numbers.
+    Every check of a claim unfolds. ``paper``, ``store``, ``clips``: see
+    :func:`analysis.experiments.claims.claims`, which has the same as numbers.
     """
-    lines = [_verdict(row) for row in claims(paper, store, clips).to_dict("records")]
+    evidence = Evidence(paper, store, clips)
+    lines = [_verdict(claim, *evaluate(claim, evidence)) for claim in paper_module(paper).CLAIMS]
     heads = ("claim", "what the paper claims, in our words", "verdict", "measured", "published")
     top = "".join(f"<th {_CELL}>{head}</th>" for head in heads)
     note = caption(
-        "Measured: the first check of the claim, mean over clips with its 95 % interval; the verdict takes all checks "
-        "that decide. Reproduced: every interval is where the claim puts it. Not run: results or networks are missing."
+        "Measured: the first check of the claim, mean over n clips (identities: largest deviation of n cases) with its "
+        "95 % interval, and where the claim puts it; the verdict takes all checks that decide. Reproduced: every "
+        "interval is there. Reversed: one is outside, and none is there. Inconclusive: anything else. Not run: results "
+        "or networks are missing."
     )
     style = "border-collapse:collapse;line-height:1.4;max-width:1200px"
     return widgets.HTML(f'<table style="{style}"><tr>{top}</tr>{"".join(lines)}</table>{note}')
 
 
-def _verdict(row: dict) -> str:
-    name = row["verdict"]
+def _verdict(claim: Claim, name: str, findings: Sequence[Finding]) -> str:
+    """A row of the table; ``name``: the verdict."""
     style = f"background:{_COLOURS[name]};color:white;padding:1px 7px;border-radius:3px;white-space:nowrap"
     mark = f'<span style="{style}">{name}</span>'
-    if math.isfinite(row["effect"]):
-        ends = "" if row["low"] == row["high"] else f" [{row['low']:.3g}, {row['high']:.3g}]"
-        number = f"<b>{row['effect']:+.3g}</b>{ends} {escape(row['unit'])}, n = {row['n']}"
-        measured = f"{number}<br><small>{escape(row['measured'])}; wanted {escape(row['wanted'])}</small>"
-    else:
-        measured = f"<small>{escape(row['missing'])}</small>"
-    note = f"<br><small>{escape(row['note'])}</small>" if row["note"] else ""
-    published = escape(row["published"]) if row["published"] else "<i>not found</i>"
-    cells = (row["claim"], escape(row["statement"]) + note, mark, measured, f"<small>{published}</small>")
+    measured = _measured(findings[0])
+    if len(findings) > 1:
+        rest = "".join(f"<li>{_measured(one)}; {_told(one)}</li>" for one in findings)
+        measured += f"<details><summary><small>all {len(findings)} checks</small></summary><ul>{rest}</ul></details>"
+    note = f"<br><small>{escape(claim.note)}</small>" if claim.note else ""
+    published = escape(claim.published) if claim.published else "<i>not found</i>"
+    cells = (claim.id, escape(claim.statement) + note, mark, measured, f"<small>{published}</small>")
     return f"<tr>{''.join(f'<td {_CELL}>{cell}</td>' for cell in cells)}</tr>"
+
+
+def _measured(finding: Finding) -> str:
+    """Effect, interval and number of clips of a check, and what it is the effect of."""
+    found, contrast = finding.estimate, finding.check.contrast
+    if not math.isfinite(found.effect):
+        return f"<small>{escape(finding.missing or f'{contrast}: undefined')}</small>"
+    ends = "" if found.low == found.high else f" [{found.low:.3g}, {found.high:.3g}]"
+    number = f"<b>{found.effect:+.3g}</b>{ends} {escape(contrast.unit)}, n&nbsp;=&nbsp;{found.n}"
+    return f"{number}<br><small>{escape(str(contrast))}; wanted {escape(str(finding.check.region))}</small>"
+
+
+def _told(finding: Finding) -> str:
+    return f"<b>{finding.verdict}</b>" if finding.check.decides else f"{finding.verdict}, does not decide"
 
 
 def figures(paper: str, store=None, clips: Sequence[str] | None = None) -> widgets.VBox:
@@ -103,9 +120,10 @@ def _picture(make: Callable, evidence: Evidence) -> bytes:
 class RunAgain(widgets.VBox):
     """A part of a paper's grid to choose and run, with progress, and a comparison with the shipped rows.
 
-    Controls: ``part``, ``network`` (instead of the paper's), ``rows`` (cells of the part), ``clips``, ``seeds``,
-    ``fast`` (few steps instead of the paper's). :meth:`run` does what the button does, and blocks. ``table``: the rows
-    of the last run; ``drawn``: figures of it. Finished cells are read back, so that a run that was stopped goes on.
+    Controls: ``part``, ``network`` (instead of the paper's own, which is the empty name), ``rows`` (cells of the part),
+    ``clips``, ``seeds``, ``fast`` (few steps instead of the paper's). :meth:`run` does what the button does, and
+    blocks. ``table``: the rows of the last run; ``drawn``: figures of it. Finished cells are read back, so that a run
+    that was stopped goes on.
     """
 
     def __init__(self, paper: str, clips="demo", store=STORE):
@@ -117,8 +135,8 @@ class RunAgain(widgets.VBox):
         self._places, self._pairs = {name: place for place, name in enumerate(names)}, pairs
         self._make_controls(names)
         self.button = widgets.Button(description="Run", button_style="primary", layout={"width": "110px"})
-        self.stop = widgets.Button(description="Stop", layout={"width": "64px", "visibility": "hidden"})
-        self.bar = widgets.FloatProgress(min=0, max=1, layout={"width": "260px", "visibility": "hidden"})
+        self.stop = widgets.Button(description="Stop", layout={"width": "64px", "display": "none"})
+        self.bar = widgets.FloatProgress(min=0, max=1, layout={"width": "260px", "display": "none"})
         self.words, self.result, self.drawn = widgets.HTML(), widgets.HTML(), widgets.VBox()
         self.job = LatestJob(self._work, self._show, self._busy, self._fail)
         self.button.on_click(lambda _: self._start())
@@ -151,7 +169,7 @@ class RunAgain(widgets.VBox):
         style, wide = {"description_width": "60px"}, {"width": "560px"}
         parts = [(f"{name}: {part.about}", name) for name, part in self.module.parts().items()]
         self.part = widgets.Dropdown(description="part", options=parts, style=style, layout=wide)
-        networks = [("the paper's own", None), *((name, name) for name in _networks())]
+        networks = [("the paper's own", ""), *((name, name) for name in _networks())]
         about = {"description": "network", "style": style, "layout": {"width": "250px"}}
         self.network = widgets.Dropdown(options=networks, value=self._first_network(), **about)
         self.fast = widgets.Checkbox(True, description="few steps, to try it out", indent=False)
@@ -161,14 +179,14 @@ class RunAgain(widgets.VBox):
         number = {"min": 1, "max": 10, "style": style, "layout": {"width": "130px"}}
         self.seeds = widgets.BoundedIntText(1, description="seeds", **number)
 
-    def _first_network(self) -> str | None:
-        """None, the paper's own networks, where one of them is here; else the first that is."""
+    def _first_network(self) -> str:
+        """Empty, the paper's own networks, where one of them is here; else the first that is."""
         needed = [model for part in self.module.parts().values() for model in part.models]
-        return None if set(needed) - set(missing_models(needed)) else _networks()[0]
+        return "" if set(needed) - set(missing_models(needed)) else _networks()[0]
 
     def _list(self) -> None:
         """The rows of the part, without those whose network is not here."""
-        cells = self.module.parts(fast=self.fast.value, model=self.network.value)[self.part.value].cells()
+        cells = self.module.parts(fast=self.fast.value, model=self.network.value or None)[self.part.value].cells()
         missing = set(missing_models(list(dict.fromkeys(cell.model for cell in cells))))
         self.missing = sorted(missing)
         self._cells = [cell for cell in cells if cell.model not in missing][:_LISTED]
@@ -222,8 +240,8 @@ class RunAgain(widgets.VBox):
         return score_table(rows, metrics, {"evaluations": evaluations})
 
     def _busy(self, fraction: float | None) -> None:
-        shown = "hidden" if fraction is None else "visible"
-        self.bar.value, self.bar.layout.visibility, self.stop.layout.visibility = fraction or 0.0, shown, shown
+        self.bar.value = fraction or 0.0
+        self.bar.layout.display = self.stop.layout.display = "none" if fraction is None else ""
         if fraction:
             left = (time.perf_counter() - self._began) * (1 - fraction) / fraction
             self.words.value = caption(f"{fraction:.0%}, about {left:.0f} s left")

@@ -23,7 +23,8 @@ class Scrubber(widgets.VBox):
     """
 
     def __init__(self):
-        self.step = widgets.IntSlider(0, min=0, max=0, description="step", layout=widgets.Layout(width="420px"))
+        wide = widgets.Layout(width="380px")
+        self.step = widgets.IntSlider(0, min=0, max=0, description="step", readout=False, layout=wide)
         self.play = widgets.Play(0, min=0, max=0, interval=_MILLISECONDS, layout=widgets.Layout(width="140px"))
         self.words = widgets.HTML()
         title = "Noise in the state, from the start down to t = 0"

@@ -13,8 +13,8 @@ from analysis.gaussian import moments, split
 from analysis.plotting.style import looks
 from analysis.sampling import SAMPLERS
 from analysis.sde import PROCESSES, make_process
+from analysis.widgets.base import Explorer
 from analysis.widgets.chart import Axis, Chart, band, line, point
-from analysis.widgets.panel import Explorer
 from analysis.widgets.parts import caption, choice, slider
 
 __all__ = ["TourExplorer", "distance"]
@@ -149,6 +149,6 @@ class TourExplorer(Explorer):
         return {name: position[name] for name in ("sampler", "start", *(["prior"] if prior else []))}
 
 
-def distance(part) -> float:
+def distance(part):
     """Length of a part of the error, sqrt(bias^2 + std^2); of the total it is the 2-Wasserstein distance."""
-    return float(np.hypot(np.abs(part.bias), part.std))
+    return np.hypot(np.abs(part.bias), part.std)

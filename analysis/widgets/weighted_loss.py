@@ -23,6 +23,7 @@ from analysis.errors import check
 from analysis.experiments.evidence import Evidence
 from analysis.experiments.papers import weighted as paper
 from analysis.experiments.probes import error_per_time, shuffled_condition
+from analysis.figures.weighted import NAMES
 from analysis.metrics import METRICS, score
 from analysis.objectives import RESIDUALS, T_EPS, WEIGHTINGS, alpha_t, generative_supervised, score_matching, w_eff
 from analysis.objectives.weighting import weights
@@ -141,8 +142,10 @@ class WeightedLossExplorer(PaperExplorer):
         words = [self.networks.words]
         if level == "sigma":
             words.append(f"The std of {type(process).__name__} falls again, so alpha is made of sigma(t) here.")
+        if position.network in NAMES:
+            words.append(f"{position.network}: {NAMES[position.network]}.")
         if position.network == paper.SUPERVISED:
-            words.append("predictive is the supervised baseline: one evaluation, no steps.")
+            words.append("This baseline answers with one evaluation and takes no steps.")
         return " ".join(word for word in words if word)
 
     def _draw_weights(self, process: Process, t, at: float, residual: str, loss: dict) -> None:
@@ -167,13 +170,14 @@ class WeightedLossExplorer(PaperExplorer):
             of_data, of_noise = at_the_exact_score(name, process, t)
             lines.append(line(name, t, np.hypot(of_data * DATA_STD, of_noise), _PAINT[name], width=2.2))
             data, noise = (float(np.interp(at, t, part)) for part in (of_data, of_noise))
-            rows.append((f"<b>{name}</b>", formula, f"{data:+.3f} (x₀ − y) {noise:+.3f} z" if data or noise else "0"))
+            left = [f"{value:+.3f} {of}" for value, of in ((data, "(x₀ − y)"), (noise, "z")) if abs(value) > 5e-4]
+            rows.append((f"<b>{name}</b><br><small>{formula}</small>", " ".join(left) or "0"))
         self.residuals.draw(lines, shades=[(at - 0.004, at + 0.004)])
         note = (
             "Mean and spread of x₀ − y are 0 and 0.1. A residual that is not 0 at the exact score pulls the network "
             "away from it; only the two of Tweedie's formula are 0."
         )
-        self.table_of_residuals.value = table_html(("residual", "r", f"at the exact score, t = {at:.2f}"), rows, note)
+        self.table_of_residuals.value = table_html(("residual r", f"at the exact score, t = {at:.2f}"), rows, note)
 
     def _draw_identity(self, process: Process, t, residual: str, loss: dict) -> None:
         times, found = ratios(process, residual, **loss)

@@ -68,6 +68,45 @@ def test_dragging_moves_the_curves_at_once_and_asks_no_model(explorer):
     assert explorer.result.call["sde"] == OUVE(variance_scale=4)
 
 
+def test_the_sampler_starts_where_the_prior_is_and_the_oracle_prior_closes_the_gap(explorer):
+    """Its exact mean against that of the process, a dot for each state; no model is asked for curves."""
+    start, steps = explorer.start.value, explorer.steps.value
+    try:
+        explorer.job.delay = 60.0
+        way = explorer.mean.lines["sampler, exact"]
+        assert len(way["x"]) >= steps + 1 and way["x"][0] == start and way["y"][0] == 0
+        explorer.prior.value = "oracle"
+        way = explorer.mean.lines["sampler, exact"]
+        assert way["y"][0] == pytest.approx(OUVE().mean_weight(start))
+    finally:
+        explorer.job.delay = 0.05
+        explorer.prior.value = "noisy"
+
+
+@pytest.mark.parametrize("sampler", ["em", "pc", "heun"])
+def test_the_parts_of_the_error_end_as_the_exact_split(sampler):
+    from analysis.experiments.exact import MEAN, VARIANCE
+    from analysis.gaussian import split
+    from analysis.widgets.variance import error_parts
+
+    t, parts = error_parts(OUVE(variance_scale=2), sampler, 6, 0.5, 0.8)
+    wanted = split(OUVE(variance_scale=2), MEAN, VARIANCE, sampler, (0.8 * MEAN, VARIANCE), steps=6, start=0.5)
+    assert t[0] == 0.5 and t[-1] == 0
+    for name, part in zip(parts, (wanted.prior, wanted.discretisation, wanted.model, wanted.total), strict=True):
+        np.testing.assert_allclose([parts[name].bias[-1], parts[name].std[-1]], part, atol=1e-12)
+    assert parts["model"].bias[0] == 0 and parts["prior mismatch"].bias[0] != 0
+
+
+def test_the_model_of_the_exact_error_is_a_formula_and_asks_no_model(explorer):
+    result, parts = explorer.wait(WAIT), explorer.parts.value
+    try:
+        explorer.expects.value = 1.0
+        np.testing.assert_array_equal(explorer.split.lines["model"]["y"], 0)
+        assert explorer.parts.value != parts and explorer.job.idle and explorer.result is result
+    finally:
+        explorer.expects.value = 0.9
+
+
 def test_a_redraw_takes_less_than_50_ms(explorer):
     """95th percentile of the processor time of this thread, so that a busy machine does not decide the test."""
     seconds = []

@@ -17,6 +17,14 @@ def test_every_claim_stands_in_the_table_with_its_verdict_and_published_number(p
     assert html.count("<i>not found</i>") == (table["published"] == "").sum()
 
 
+def test_every_check_of_a_claim_unfolds_so_that_its_verdict_can_be_followed():
+    html, checks = verdicts("variance").value, claims("variance", detail=True)
+    for name, part in checks.groupby("claim"):
+        row = html.split(f">{name}</td>")[1].split("</tr>")[0]
+        assert row.count("<li>") == (len(part) if len(part) > 1 else 0)
+        assert row.count("does not decide") == (~part["decides"].astype(bool)).sum()
+
+
 def test_figures_of_an_empty_store_say_what_is_missing(tmp_path):
     Store(tmp_path)
     found = figures("joint", store=tmp_path)
@@ -49,7 +57,7 @@ def test_nothing_chosen_cannot_be_run(panel):
 
 def test_rows_without_a_network_are_left_out_and_named(tmp_path):
     found = run_again("joint", store=tmp_path / "cells")
-    found.network.value = None
+    found.network.value = ""
     absent = set(found.missing)
     assert all(cell.model not in absent for cell in found._cells)
     assert all(name in found.words.value for name in absent)
