@@ -21,7 +21,7 @@ from analysis.experiments.config import label
 from analysis.experiments.identity import PACKAGE, code_version
 from analysis.experiments.papers import paper_module
 from analysis.experiments.papers.plan import normalised
-from analysis.experiments.shipped import RESULTS, shipped, shipped_names
+from analysis.experiments.shipped import BUNDLED, RESULTS, shipped, shipped_names
 from analysis.experiments.store import Store
 from analysis.sde import PROCESSES, make_process
 
@@ -116,7 +116,8 @@ def write_probe(paper: str, name: str, table: pd.DataFrame, folder=RESULTS, comm
 
 
 def _shipped_cells(folder) -> pd.DataFrame:
-    tables = [table for name in shipped_names(folder) if "cell" in (table := shipped(name, folder))]
+    names = [name for name in shipped_names(folder) if name != BUNDLED]
+    tables = [table for name in names if "cell" in (table := shipped(name, folder))]
     if not tables:
         return _no_cells()
     return pd.concat(tables, ignore_index=True).drop_duplicates(["cell", "clip"], ignore_index=True)

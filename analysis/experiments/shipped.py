@@ -25,9 +25,20 @@ import pandas as pd
 from analysis.audio import writing
 from analysis.errors import ArgumentError, check
 
-__all__ = ["RESULTS", "TOLERANCES", "differences", "publish_results", "shipped", "shipped_names", "shipped_rows"]
+__all__ = [
+    "BUNDLED",
+    "RESULTS",
+    "TOLERANCES",
+    "differences",
+    "publish_results",
+    "shipped",
+    "shipped_names",
+    "shipped_rows",
+]
 
 RESULTS = Path(__file__).parent / "results"
+#: The table of all grids on a bundled clip: for whoever has no corpus to run a row again; claims don't look at it.
+BUNDLED = "bundled"
 #: What a row is known by: clip, setting and weights.
 KEYS = ["input", "config", "weights"]
 #: How far a row's score may be from the shipped one.

@@ -139,8 +139,6 @@ def claims_figure(evidence: Evidence) -> Figure:
     axes = np.atleast_1d(fig.subplots(len(units), 1, height_ratios=[0.6 + count for count in counts]))
     for ax, unit in zip(axes, units, strict=True):
         effects(table[table["unit"] == unit].reset_index(drop=True), ax=ax, xlabel=unit)
-        if ax is not axes[0]:
-            ax.get_legend().remove()
     axes[0].get_legend().set_title("grey: where the claim puts it")
     return fig
 

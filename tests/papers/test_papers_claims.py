@@ -99,6 +99,13 @@ def test_without_results_everything_but_the_identities_is_not_run_and_says_why(t
             assert any("no model" in one.missing for one in findings)
 
 
+def test_rows_of_a_bundled_clip_are_no_evidence(tmp_path, cells_of):
+    publish_results("bundled", cells_of("joint"), folder=tmp_path)
+    assert not len(Evidence("joint", folder=tmp_path).table("steps"))
+    publish_results("joint", cells_of("joint"), folder=tmp_path)
+    assert len(Evidence("joint", folder=tmp_path).table("steps"))
+
+
 def test_one_missing_model_leaves_the_other_claims_standing(tmp_path, cells_of, probes_of):
     table = cells_of("joint")
     publish_results("joint", table[table["model"] != "ouve-1"], folder=tmp_path)
