@@ -195,6 +195,8 @@ class JointDecodersExplorer(PaperExplorer):
             chosen |= {"fusion_form": fusion.fusion_form, "fuse_every": fusion.fuse_every}
         if position.decoder == "every step" and self.networks.decoders(position.network):
             chosen["predict_every"] = True
+        if self._model(position).sampling.predictive_draws > 1:
+            chosen["predictive_draws"] = 1  # one predictive output is compared here
         return setting | chosen | {"seed": position.seed}
 
     def fit(self, pairs: Sequence[Pair]) -> Fit:

@@ -40,7 +40,7 @@ def test_release_to_sound_takes_a_second_and_a_half_at_most(page, lab, capsys):
     lab.run(page, "import analysis as an\nexplorer = an.explore.variance_scale('demo-01')\nexplorer")
     settled(page, "Shown: demo-01, scale 1, ")
     page.get_by_role("button", name="recommended setting").click()
-    settled(page, "Shown: demo-01, scale 1, .*sampler pc, prior estimate, fusion 0.8")
+    settled(page, "Shown: demo-01, scale 1, .*prior estimate, fusion 0.9")
     page.evaluate(CLOCK)
     seconds = []
     for pixels in (WARM_UP, *DRAGS):

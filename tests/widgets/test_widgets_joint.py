@@ -1,5 +1,7 @@
 """The explorer of joint decoders: weights, noise after a fusion, both outputs, the fitted beta, the cost."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -133,7 +135,9 @@ def test_the_fitted_beta_is_used_and_is_that_of_the_other_clips(panel, two, clip
 
 
 def test_one_network_alone_gives_a_predictive_output_too(tiny, short):
-    one = joint_decoders(short, model=load_model(tiny), steps=2)
+    model = load_model(tiny)
+    model = replace(model, sampling=replace(model.sampling, predictive_draws=4))  # a recommendation of no concern here
+    one = joint_decoders(short, model=model, steps=2)
     found = one.wait(WAIT, strict=True)
     assert "has one decoder" in one.note.value and found.run.nfe == 5  # 2 steps of 2, and the estimate
     guess = enhance(load_model(tiny), found.clip.noisy, **{**PLAIN, "fusion": 1.0}).audio
