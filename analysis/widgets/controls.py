@@ -17,6 +17,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Hashable
 
 from analysis.errors import check
+from analysis.threads import give_way
 
 __all__ = ["DELAY", "Cancelled", "LatestJob"]
 
@@ -63,6 +64,7 @@ class LatestJob:
 
     def request(self, key: Hashable, delay: float | None = None) -> None:
         """Ask for the result of ``key``; whatever was asked for before is dropped. ``delay`` in seconds."""
+        give_way()
         with self._changed:
             if delay is None:
                 delay = _CACHED_DELAY if key in self.results else self.delay
