@@ -14,20 +14,31 @@ from __future__ import annotations
 import copy
 import time
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from analysis.checkpoints import Model
+from analysis.checkpoints import Model, load_model
+from analysis.denoisers import NetworkDenoiser
 from analysis.enhancement import enhance
 from analysis.errors import check
 from analysis.networks import CONFIGS, CompactConfig, CompactUNet, NCSNpp
+from analysis.preconditioning import SETS
 from analysis.recipes import RECIPES
 from analysis.sampling import SAMPLERS
 
-__all__ = ["NETWORKS", "NetworkTimes", "SamplerTimes", "network_times", "operations", "reference", "sampler_times"]
+__all__ = [
+    "NETWORKS",
+    "NetworkTimes",
+    "SamplerTimes",
+    "network_times",
+    "operations",
+    "reference",
+    "sampler_times",
+    "untrained",
+]
 
 Clock = Callable[[], float]
 #: What can be timed, by name: every configuration of NCSN++ and the flagship's compact network.
@@ -90,6 +101,17 @@ def build(name: str) -> nn.Module:
     config = NETWORKS[name]
     network = (CompactUNet if isinstance(config, CompactConfig) else NCSNpp)(config)
     return network.eval().requires_grad_(False).to(memory_format=torch.channels_last)
+
+
+def untrained(name: str) -> Model:
+    """The bundled model with a network of :data:`NETWORKS` in its place: as slow as a trained one, and noise to hear.
+
+    For networks that are asked with x~ and y, four channels.
+    """
+    network = build(name)
+    channels = getattr(network.config, "input_channels", 4)
+    check(channels == 4, "network", f"{name}, of {channels} channels", "one of 4 channels, such as ncsnpp_m")
+    return replace(load_model(), name=name, denoiser=NetworkDenoiser(network, SETS["edm"]))
 
 
 def inputs(network: nn.Module, frames: int, device: str = "cpu") -> tuple:

@@ -144,6 +144,20 @@ def model():
     return Model("tiny", denoiser, OUVE(), Sampling(), Transform(62, 16), {})
 
 
+def test_an_untrained_network_of_a_paper_is_timed_in_a_models_place(monkeypatch):
+    monkeypatch.setitem(bench.NETWORKS, "whole", SMALL.replace(bins=256))
+    noisy = np.random.default_rng(0).standard_normal(8_000).astype(np.float32)
+    (row,) = bench.sampler_times(bench.untrained("whole"), noisy, ("em",), steps=2, repeats=1)
+    assert row.nfe == 2 and 0 < row.network < row.seconds
+
+
+@pytest.mark.parametrize("name, wanted", [("nonsense", "one of small, compact"), ("y_alone", "one of 4 channels")])
+def test_a_network_that_cannot_be_timed_so_is_refused(monkeypatch, name, wanted):
+    monkeypatch.setitem(bench.NETWORKS, "y_alone", SMALL.replace(input_channels=2))
+    with pytest.raises(ArgumentError, match=f"^network: got .*{name}.*({wanted})"):
+        bench.untrained(name)
+
+
 def test_a_samplers_share_outside_is_between_0_and_1(model):
     noisy = np.random.default_rng(0).standard_normal(1600).astype(np.float32)
     rows = list(bench.sampler_times(model, noisy, ("pc", "heun"), steps=2, repeats=1))
