@@ -9,8 +9,9 @@ symbol              meaning
 x1, xn              state after the first complete step, result of the last (a noiseless mean where the
                     sampler's last step adds no noise)
 x1_pre, xn_pre      predictive output in that step: of a two-decoder model the second decoder's, in the
-                    evaluation that the predictor makes (not the corrector); of any other model y + D at
-                    ``predictive_sigma`` from pure noise, one evaluation more, the same in all steps
+                    evaluation that the predictor makes (not the corrector); of any other model the same in all
+                    steps: the ``guess`` given to :func:`analysis.sampling.sample`, otherwise y + D at
+                    ``predictive_sigma`` from pure noise, one evaluation more
 alpha, beta         weights of the generative part in [0, 1]; 1 is no fusion, beta = 0 the predictive output
 ==================  ====================================================================================
 
