@@ -32,19 +32,24 @@ def tradeoff(
 
     ``table``: of ``ablate`` (summed up with :func:`analysis.experiments.summarise`), or already summed up, with
     ``_low`` and ``_high`` beside each metric. ``x``, ``y``: other metrics. Points of a colour are joined in the order
-    of ``label``, whose values are written beside them. Raises :class:`ArgumentError` for a column that isn't there.
+    of ``label``, whose values are written beside them, from both ends on, where there is room. Raises
+    :class:`ArgumentError` for a column that isn't there.
     """
     summary = _summed(table, (colour, label), (x, y))
     ax = figure(ax)
-    for index, (name, (paint, marker)) in enumerate(looks(list(summary[colour])).items()):
-        part = summary[summary[colour] == name].sort_values(label)
+    curves = [
+        (summary[summary[colour] == name].sort_values(label), str(name), *look)
+        for name, look in looks(list(summary[colour])).items()
+    ]
+    for part, name, paint, marker in curves:
         bars = {"xerr": _bars(part, x), "yerr": _bars(part, y), "ecolor": (*to_rgb(paint), 0.35), "elinewidth": 1}
-        ax.errorbar(part[x], part[y], **bars, color=paint, marker=marker, label=str(name), zorder=2)
-        for _, row in part.iterrows():
-            _write(ax, f"{row[label]:g}", row[x], row[y], paint, below=index % 2 == 1)
+        ax.errorbar(part[x], part[y], **bars, color=paint, marker=marker, label=name, zorder=2)
     ax.set(xlabel=axis_label(x), ylabel=axis_label(y))
     about = "numbers: variance scale ρ" if label == "variance_scale" else f"numbers: {label}"
     ax.legend(title=f"{BARS}\n{about}", loc="center left", bbox_to_anchor=(1.01, 0.5), alignment="left")
+    ax.figure.draw_without_rendering()  # so that points are where they will be drawn
+    for index, (part, _, paint, _) in enumerate(curves):
+        _write(ax, [f"{value:g}" for value in part[label]], part[x], part[y], paint, below=index % 2 == 1)
     return ax
 
 
@@ -154,8 +159,18 @@ def _bars(part: pd.DataFrame, name: str) -> list:
     return [length.clip(lower=0).fillna(0).to_numpy() for length in lengths]
 
 
-def _write(ax: Axes, text: str, x: float, y: float, colour: str, below: bool) -> None:
-    """A label beside a point: above it to the right, or below it to the left, so that two curves may touch."""
-    if math.isfinite(x) and math.isfinite(y):
-        side = {"xytext": (-4, -4), "ha": "right", "va": "top"} if below else {"xytext": (4, 4)}
-        ax.annotate(text, (x, y), **side, textcoords="offset points", color=colour, fontsize="small", zorder=3)
+def _write(ax: Axes, texts: list[str], x, y, colour: str, below: bool) -> None:
+    """Labels beside points: above to the right, or below to the left, so that two curves may touch.
+
+    The first and the last point come first, then their neighbours; a label that would lie on one of these is left out.
+    """
+    side = {"xytext": (-4, -4), "ha": "right", "va": "top"} if below else {"xytext": (4, 4)}
+    points, taken = list(zip(texts, x, y, strict=True)), []
+    order = sorted(range(len(points)), key=lambda i: min(i, len(points) - 1 - i))
+    for text, *place in (points[i] for i in order if all(map(math.isfinite, points[i][1:]))):
+        found = ax.annotate(text, place, **side, textcoords="offset points", color=colour, fontsize="small", zorder=3)
+        box = found.get_window_extent()
+        if any(box.overlaps(other) for other in taken):
+            found.remove()
+        else:
+            taken.append(box)

@@ -40,10 +40,25 @@ def test_the_tradeoff_has_a_point_with_bars_for_each_scale_and_a_colour_for_each
             assert bars.has_xerr and bars.has_yerr and line.get_color() == looks([name])[name][0]
             low, high = bars.lines[2][0].get_segments()[0][:, 0]
             np.testing.assert_allclose([low, high], part[["noise_attenuation_low", "noise_attenuation_high"]].iloc[0])
-        assert [text.get_text() for text in ax.texts] == ["0.1", "1", "10"] * 2
+        assert sorted(text.get_text() for text in ax.texts) == sorted(["0.1", "1", "10"] * 2)
         assert ax.get_xlabel() == "Noise attenuation [dB]  better →"
         assert ax.get_ylabel() == "Speech-PESQ [MOS-LQO]  better →"
         assert [text.get_text() for text in ax.get_legend().get_texts()] == ["OUVE", "BBED"]
+
+
+ENDS = {"low": -1.0, "high": 1.0}
+
+
+def test_labels_of_a_curve_do_not_lie_on_each_other_and_its_ends_are_named():
+    scales = [0.1, 0.25, 0.5, 1.0, 2.0, 4.0, 10.0]
+    places = {"noise_attenuation": [0.45, 0.6, 0.75, 1.0, 1.5, 2.4, 4.0], "speech_pesq": np.linspace(3.1, 3.0, 7)}
+    near = pd.DataFrame({"sde": "OUVE", "variance_scale": scales, **places, "pesq": 2.0})
+    bounds = {f"{name}_{end}": np.add(values, by) for name, values in places.items() for end, by in ENDS.items()}
+    ax = tradeoff(near.assign(**bounds))
+    ax.figure.draw_without_rendering()
+    boxes = {text.get_text(): text.get_window_extent() for text in ax.texts}
+    assert {"0.1", "10"} <= boxes.keys() and 3 <= len(boxes) < 7
+    assert not any(a.overlaps(b) for a in boxes.values() for b in boxes.values() if a is not b)
 
 
 def test_the_legend_is_outside_the_data(table):
