@@ -180,10 +180,10 @@ def _training(training: dict) -> list[str]:
         f"mixed at {recipe['snr'][0]:g} to {recipe['snr'][1]:g} dB. "
         "Test speakers, test recordings and the VoiceBank-DEMAND pairs were never trained on."
     )
-    if last := training.get("continued"):
+    for run in training.get("continued", ()):
         text += (
-            f" The last {last['steps']} steps, {last['seconds'] / 60:.0f} minutes on one thread, were a second run "
-            f"from the weights of the first, with a learning rate of {last['recipe']['lr']:g}."
+            f" Of these, {run['steps']} steps in {run['seconds'] / 60:.0f} minutes on one thread were a further run from "
+            f"the weights before it, seed {run['recipe']['seed']}, with a learning rate of {run['recipe']['lr']:g}."
         )
     if not parent:
         return [text]

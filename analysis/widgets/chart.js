@@ -48,6 +48,23 @@ function mark(parent, { marker = "o", colour, size = 5 }, x, y, attributes = {})
     fill: colour, "vector-effect": "non-scaling-stroke", ...attributes }, parent);
 }
 
+// Writes the labels of points: the current one's first, then from the last on, each on the first of four sides where it
+// lies on no other label; without such a side it is left out.
+function label(drawn) {
+  const taken = [];
+  const order = drawn.filter(({ point }) => point.label).reverse();
+  for (const { point, group, x, y } of order.sort((a, b) => !!b.point.current - !!a.point.current)) {
+    const width = 7 * String(point.label).length;
+    const sides = [[8, -6], [8, 14], [-8 - width, -6], [-8 - width, 14]].map(([right, down]) => [x + right, y + down]);
+    const free = ([left, base]) => taken.every(([other, its, wide]) =>
+      left >= other + wide || other >= left + width || Math.abs(base - its) >= 12);
+    const side = sides.find(free);
+    if (!side) continue;
+    taken.push([...side, width]);
+    text(group, point.label, { x: side[0], y: side[1] });
+  }
+}
+
 function legend(parent, entries) {
   parent.replaceChildren();
   for (const entry of entries) {
@@ -126,7 +143,7 @@ function render({ model, el }) {
       const look = { stroke: line.colour, "stroke-width": line.width ?? 2, "stroke-dasharray": DASHES[line.dash] ?? "" };
       svg("path", { d: `M${points.join("L")}`, fill: "none", "data-line": line.name, ...look }, inside);
     }
-    figure.points.forEach((point) => drawPoint(point, X(point.x), Y(point.y)));
+    label(figure.points.map((point) => drawPoint(point, X(point.x), Y(point.y))));
     legend(key, figure.lines.concat(figure.points.filter((point) => point.name)));
     plot.dataset.draws = 1 + Number(plot.dataset.draws ?? 0);
   }
@@ -135,9 +152,9 @@ function render({ model, el }) {
     const group = svg("g", {}, plot);
     const ring = point.current ? { stroke: "currentColor", "stroke-width": 2 } : { stroke: "white", "stroke-width": 0.8 };
     const dot = mark(group, { size: point.current ? 7 : 5, ...point }, x, y, { ...ring, opacity: point.faint ? 0.45 : 1 });
-    if (point.label) text(group, point.label, { x: x + 8, y: y - 6 });
     if (point.tip) svg("title", {}, group).textContent = point.tip;
-    if (point.pick === undefined || point.pick === null) return;
+    const drawn = { point, group, x, y };
+    if (point.pick === undefined || point.pick === null) return drawn;
     dot.classList.add("diffse-pick");
     group.setAttribute("role", "button");
     group.setAttribute("tabindex", 0);
@@ -149,6 +166,7 @@ function render({ model, el }) {
     };
     group.addEventListener("click", pick);
     group.addEventListener("keydown", (event) => event.key === "Enter" && pick());
+    return drawn;
   }
 
   const sizes = new ResizeObserver(draw);
