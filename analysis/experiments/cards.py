@@ -182,8 +182,8 @@ def _training(training: dict) -> list[str]:
     )
     for run in training.get("continued", ()):
         text += (
-            f" Of these, {run['steps']} steps in {run['seconds'] / 60:.0f} minutes on one thread were a run from "
-            f"the weights before it, seed {run['recipe']['seed']}, with a learning rate of {run['recipe']['lr']:g}."
+            f" Continued from its own weights for {run['steps']} of these steps: {run['seconds'] / 60:.0f} minutes on "
+            f"one thread, seed {run['recipe']['seed']}, learning rate {run['recipe']['lr']:g}."
         )
     if not parent:
         return [text]

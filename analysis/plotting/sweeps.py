@@ -47,7 +47,7 @@ def tradeoff(
     ax.set(xlabel=axis_label(x), ylabel=axis_label(y))
     about = "numbers: variance scale ρ" if label == "variance_scale" else f"numbers: {label}"
     ax.legend(title=f"{BARS}\n{about}", loc="center left", bbox_to_anchor=(1.01, 0.5), alignment="left")
-    ax.figure.draw_without_rendering()  # so that points are where they will be drawn
+    ax.get_figure(root=True).draw_without_rendering()  # so that points are where they will be drawn
     for index, (part, _, paint, _) in enumerate(curves):
         _write(ax, [f"{value:g}" for value in part[label]], part[x], part[y], paint, below=index % 2 == 1)
     return ax

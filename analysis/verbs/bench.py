@@ -94,7 +94,7 @@ def sampler(
     """Say what share of a sampling run is spent outside the network: transforms, solver, preconditioning.
 
     Less than 5 % is wanted. A short bundled clip is enhanced with each sampler; nothing of it is kept. What is outside
-    takes the same time with any network, about 1 ms a step and 6 ms a clip of 3 seconds: the share is the network's.
+    hardly depends on the network, so that its share is small for a network of a paper's size and larger for ours.
 
     \b
     Examples:
