@@ -35,6 +35,7 @@ __all__ = ["RunAgain", "figures", "verdicts"]
 _COLOURS = {"reproduced": "#007A56", "reversed": "#B34700", "inconclusive": "#5A5A5A", "not run": "#8A8A8A"}
 _CELL = 'style="padding:3px 10px;text-align:left;vertical-align:top;white-space:normal"'
 _DPI = 110
+_SHARP = 2  # pixels of a picture for one of the page, for screens with many of them
 _LISTED = 200  # rows of a list of cells
 
 
@@ -101,8 +102,7 @@ def figures(paper: str, store=None, clips: Sequence[str] | None = None) -> widge
         except NotRun as reason:
             lacking.append((title, str(reason)))
         else:
-            text = widgets.HTML(f"<b>{escape(title)}</b>")
-            shown.append(widgets.VBox([text, widgets.Image(value=picture, layout=widgets.Layout(max_width="100%"))]))
+            shown.append(widgets.VBox([widgets.HTML(f"<b>{escape(title)}</b>"), picture]))
     words = "".join(f"<li>{escape(title)} <i>{escape(reason)}</i></li>" for title, reason in lacking)
     still = (
         f"<details {'' if shown else 'open'}><summary>Not drawn yet: {len(lacking)}</summary><ul>{words}</ul></details>"
@@ -111,10 +111,14 @@ def figures(paper: str, store=None, clips: Sequence[str] | None = None) -> widge
 
 
 @styled
-def _picture(make: Callable, evidence: Evidence) -> bytes:
+def _picture(make: Callable, evidence: Evidence) -> widgets.Image:
+    """The figure at its own size, so that letters are as large in each; a box would stretch it to its width."""
     found, buffer = make(evidence), io.BytesIO()
-    found.savefig(buffer, format="png", dpi=_DPI, bbox_inches="tight", facecolor="white")
-    return buffer.getvalue()
+    found.savefig(buffer, format="png", dpi=_SHARP * _DPI, bbox_inches="tight", facecolor="white")
+    picture = buffer.getvalue()
+    width = int.from_bytes(picture[16:20], "big") / _SHARP  # of a PNG's header
+    layout = widgets.Layout(width=f"{width:.0f}px", max_width="100%", align_self="flex-start")
+    return widgets.Image(value=picture, layout=layout)
 
 
 class RunAgain(widgets.VBox):

@@ -1,6 +1,9 @@
 """Verdicts, figures and the run panel of a notebook: what is there, what is said of what is not, and a small run."""
 
+import io
+
 import pytest
+from PIL import Image
 
 from analysis.experiments.claims import claims
 from analysis.experiments.papers import PAPERS
@@ -29,6 +32,16 @@ def test_figures_of_an_empty_store_say_what_is_missing(tmp_path):
     Store(tmp_path)
     found = figures("joint", store=tmp_path)
     assert "Figure 7: PESQ over beta" in found.children[-1].value and "Not drawn yet" in found.children[-1].value
+
+
+def test_a_picture_is_shown_at_its_own_size_with_two_pixels_for_one():
+    pictures = [box.children[1] for box in figures("weighted").children if hasattr(box, "children")]
+    assert len(pictures) > 2
+    widths = [Image.open(io.BytesIO(picture.value)).width for picture in pictures]
+    assert max(widths) > 1.5 * min(widths)
+    for picture, width in zip(pictures, widths, strict=True):
+        assert abs(float(picture.layout.width.removesuffix("px")) - width / 2) <= 0.5
+        assert (picture.layout.max_width, picture.layout.align_self) == ("100%", "flex-start")
 
 
 @pytest.fixture
