@@ -192,7 +192,12 @@ def _training(training: dict) -> list[str]:
 
 
 def _chosen(settings: dict) -> str:
-    return f", chosen on {settings['recommended_on']['set']}" if "recommended_on" in settings else ""
+    if "recommended_on" not in settings:
+        return ""
+    again = settings["recommended_on"].get("confirmed")
+    return f", chosen on {settings['recommended_on']['set']}" + (
+        f", the closest again on {again['set']}" if again else ""
+    )
 
 
 def _readings(expected: dict) -> str:

@@ -17,7 +17,7 @@ from analysis.checkpoints import Model, Sampling, load_model, write_json
 from analysis.datasets import Pair
 from analysis.experiments.cards import card
 from analysis.experiments.evaluate import evaluate, expected_entry
-from analysis.experiments.recommend import CANDIDATES, recommend
+from analysis.experiments.recommend import CANDIDATES, confirm, recommend
 
 __all__ = ["PLAIN", "card", "publish"]
 
@@ -31,13 +31,20 @@ def publish(
     sets: dict[str, Sequence[Pair]],
     candidates: dict[str, Sampling] | None = None,
     progress: Callable[[str], None] | None = None,
+    confirmation: Sequence[Pair] = (),
 ) -> Model:
-    """Choose, measure and write; returns the model as it will be loaded from now on."""
-    folder = Path(folder)
-    best, table = recommend(load_model(folder), validation, candidates or CANDIDATES, progress)
+    """Choose, measure and write; returns the model as it will be loaded from now on.
+
+    ``confirmation``: more validation mixtures, on which the closest candidates are measured again to decide.
+    """
+    folder, candidates = Path(folder), candidates or CANDIDATES
+    best, table = recommend(load_model(folder), validation, candidates, progress)
+    chosen = {"set": f"{len(validation)} validation mixtures, -5 to 20 dB", "candidates": table}
+    if len(confirmation):
+        best, again = confirm(load_model(folder), confirmation, table, candidates, progress)
+        chosen["confirmed"] = {"set": f"{len(confirmation)} validation mixtures, -5 to 20 dB", "candidates": again}
     config = json.loads((folder / "config.json").read_text())
-    config |= {"sampling": asdict((candidates or CANDIDATES)[best]), "plain": asdict(PLAIN)}
-    config["recommended_on"] = {"set": f"{len(validation)} validation mixtures, -5 to 20 dB", "candidates": table}
+    config |= {"sampling": asdict(candidates[best]), "plain": asdict(PLAIN), "recommended_on": chosen}
     write_json(folder / "config.json", config)
     model = load_model(folder)
     measured = {name: expected_entry(evaluate(model, pairs, progress=progress), pairs) for name, pairs in sets.items()}

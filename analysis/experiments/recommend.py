@@ -2,7 +2,8 @@
 
 Best is the highest mean wide-band PESQ among candidates of at most ``BUDGET`` network evaluations that run the reverse
 process, so that there is something to look at; predictive readings alone are measured beside them. Of those within
-``TIE`` of it, which a dozen clips don't tell apart, it is the one with the fewest evaluations. Candidates differ in
+``TIE`` of it, which a dozen clips don't tell apart, it is the one with the fewest evaluations. Where a dozen clips are
+too few even for that, those within ``CLOSE`` can be measured again on more of them (``confirm``). Candidates differ in
 solver, steps, reverse start, prior, fusion and the number of readings averaged; the test pairs are never looked at.
 """
 
@@ -16,10 +17,11 @@ from analysis.datasets import Mixtures, Pair, split_corpus
 from analysis.errors import check
 from analysis.experiments.evaluate import METRICS, evaluate, means
 
-__all__ = ["BUDGET", "CANDIDATES", "recommend", "validation_pairs"]
+__all__ = ["BUDGET", "CANDIDATES", "confirm", "recommend", "validation_pairs"]
 
 BUDGET = 30
 TIE = 0.01
+CLOSE = 0.02
 
 CANDIDATES: dict[str, Sampling] = {
     "predictive": Sampling(fusion=1.0),
@@ -60,12 +62,32 @@ def recommend(
     """Name of the best candidate and the means of all, the noisy input's included."""
     candidates = candidates or CANDIDATES
     table = means(evaluate(model, pairs, candidates, METRICS, progress=progress))
-    allowed = [name for name, setting in candidates.items() if table[name]["nfe"] <= BUDGET and setting.fusion < 1]
-    check(bool(allowed), "candidates", list(candidates), f"one with fusion below 1 and at most {BUDGET} evaluations")
-    return _cheapest_of_the_best({name: table[name] for name in allowed}), table
+    allowed = _allowed(candidates, table)
+    ties = _within(TIE, allowed)
+    return min(ties, key=lambda name: (allowed[name]["nfe"], -allowed[name]["pesq"])), table
 
 
-def _cheapest_of_the_best(table: dict[str, dict]) -> str:
+def confirm(
+    model: Model,
+    pairs: Sequence[Pair],
+    table: dict[str, dict],
+    candidates: dict[str, Sampling] | None = None,
+    progress: Callable[[str], None] | None = None,
+) -> tuple[str, dict[str, dict]]:
+    """:func:`recommend` again on more ``pairs``, among those that its ``table`` has within ``CLOSE`` of the best."""
+    candidates = candidates or CANDIDATES
+    close = {name: candidates[name] for name in _within(CLOSE, _allowed(candidates, table))}
+    return recommend(model, pairs, close, progress)
+
+
+def _allowed(candidates: dict[str, Sampling], table: dict[str, dict]) -> dict[str, dict]:
+    """Rows of the candidates that can be recommended."""
+    found = [name for name, setting in candidates.items() if table[name]["nfe"] <= BUDGET and setting.fusion < 1]
+    check(bool(found), "candidates", list(candidates), f"one with fusion below 1 and at most {BUDGET} evaluations")
+    return {name: table[name] for name in found}
+
+
+def _within(distance: float, table: dict[str, dict]) -> list[str]:
+    """Names whose PESQ is at most so far below the best."""
     best = max(row["pesq"] for row in table.values())
-    ties = [name for name, row in table.items() if row["pesq"] >= best - TIE]
-    return min(ties, key=lambda name: (table[name]["nfe"], -table[name]["pesq"]))
+    return [name for name, row in table.items() if row["pesq"] >= best - distance]
