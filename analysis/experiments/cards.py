@@ -194,10 +194,9 @@ def _training(training: dict) -> list[str]:
 def _chosen(settings: dict) -> str:
     if "recommended_on" not in settings:
         return ""
-    again = settings["recommended_on"].get("confirmed")
-    return f", chosen on {settings['recommended_on']['set']}" + (
-        f", the closest again on {again['set']}" if again else ""
-    )
+    chosen = settings["recommended_on"]
+    again = f", the closest again on {chosen['confirmed']['set']}" if "confirmed" in chosen else ""
+    return f", chosen on {chosen['set']}{again}"
 
 
 def _readings(expected: dict) -> str:

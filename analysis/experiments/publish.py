@@ -38,11 +38,12 @@ def publish(
     ``confirmation``: more validation mixtures, on which the closest candidates are measured again to decide.
     """
     folder, candidates = Path(folder), candidates or CANDIDATES
-    best, table = recommend(load_model(folder), validation, candidates, progress)
-    chosen = {"set": f"{len(validation)} validation mixtures, -5 to 20 dB", "candidates": table}
+    model = load_model(folder)
+    best, table = recommend(model, validation, candidates, progress)
+    chosen = _record(validation, table)
     if len(confirmation):
-        best, again = confirm(load_model(folder), confirmation, table, candidates, progress)
-        chosen["confirmed"] = {"set": f"{len(confirmation)} validation mixtures, -5 to 20 dB", "candidates": again}
+        best, table = confirm(model, confirmation, table, candidates, progress)
+        chosen["confirmed"] = _record(confirmation, table)
     config = json.loads((folder / "config.json").read_text())
     config |= {"sampling": asdict(candidates[best]), "plain": asdict(PLAIN), "recommended_on": chosen}
     write_json(folder / "config.json", config)
@@ -53,3 +54,7 @@ def publish(
     with writing(folder / "README.md") as temporary:
         temporary.write_text(card(model))
     return model
+
+
+def _record(pairs: Sequence[Pair], table: dict[str, dict]) -> dict:
+    return {"set": f"{len(pairs)} validation mixtures, -5 to 20 dB", "candidates": table}

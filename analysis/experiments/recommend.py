@@ -62,9 +62,7 @@ def recommend(
     """Name of the best candidate and the means of all, the noisy input's included."""
     candidates = candidates or CANDIDATES
     table = means(evaluate(model, pairs, candidates, METRICS, progress=progress))
-    allowed = _allowed(candidates, table)
-    ties = _within(TIE, allowed)
-    return min(ties, key=lambda name: (allowed[name]["nfe"], -allowed[name]["pesq"])), table
+    return _cheapest_of_the_best(_allowed(candidates, table)), table
 
 
 def confirm(
@@ -85,6 +83,10 @@ def _allowed(candidates: dict[str, Sampling], table: dict[str, dict]) -> dict[st
     found = [name for name, setting in candidates.items() if table[name]["nfe"] <= BUDGET and setting.fusion < 1]
     check(bool(found), "candidates", list(candidates), f"one with fusion below 1 and at most {BUDGET} evaluations")
     return {name: table[name] for name in found}
+
+
+def _cheapest_of_the_best(table: dict[str, dict]) -> str:
+    return min(_within(TIE, table), key=lambda name: (table[name]["nfe"], -table[name]["pesq"]))
 
 
 def _within(distance: float, table: dict[str, dict]) -> list[str]:

@@ -76,12 +76,11 @@ def test_every_process_and_sampler_is_drawn_within_50_ms(panel):
     for name in PROCESSES:
         panel.process.value = name
         assert panel.error is None
-    for name in SAMPLERS:  # the least of six: other work on the machine makes each of them dearer
+    for name in SAMPLERS:  # the least of twelve: other work on the machine makes each of them dearer
         panel.sampler.value = name
-        seconds.append(min(_seconds(panel, scale) for scale in (0.5, 0.8, 2.0, 3.0, 5.0, 7.0)))
+        seconds.append(min(_seconds(panel, scale) for scale in (0.5, 0.8, 2.0, 3.0, 5.0, 7.0) * 2))
         assert panel.error is None
-    assert np.median(seconds) < 0.05
-    assert np.percentile(seconds, 95) < 0.1  # 7 ms on a quiet machine, 51 ms seen beside three other processes
+    assert np.percentile(seconds, 95) < 0.05
 
 
 def test_another_process_has_another_mean_and_its_own_colour(panel):
