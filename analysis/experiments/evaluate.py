@@ -1,29 +1,63 @@
 """A model's scores on a set of pairs: measured, stored beside the model, and measured again.
 
 Three readings are scored beside the noisy input: the ``recommended`` setting of the model, its ``plain`` sampler
-(usual prior, nothing fused) and its ``predictive`` estimate. A set of pairs is known by its digest, so that
-``expected.json`` can tell whether a folder is the one its numbers were measured on.
+(usual prior, nothing fused) and its ``predictive`` estimate. A reading may also be the mean of several samples
+(:class:`Averaged`). A set of pairs is known by its digest, so that ``expected.json`` can tell whether a folder is the
+one its numbers were measured on.
 """
 
 from __future__ import annotations
 
 import hashlib
 import math
-from collections.abc import Callable, Sequence
-from dataclasses import replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from analysis.checkpoints import Model, Sampling
 from analysis.datasets import Pair, pair_names
 from analysis.enhancement import enhance
+from analysis.errors import check
 from analysis.metrics import score
 
-__all__ = ["METRICS", "TOLERANCES", "compare", "digest", "evaluate", "expected_entry", "means", "readings"]
+__all__ = [
+    "METRICS",
+    "TOLERANCES",
+    "Averaged",
+    "compare",
+    "digest",
+    "evaluate",
+    "expected_entry",
+    "means",
+    "reading_from",
+    "readings",
+]
 
 METRICS = ("pesq", "estoi", "si_sdr", "dnsmos_ovrl")
 #: How far a mean may move between machines (bf16 or float32, other processors, other library versions).
 TOLERANCES = {"pesq": 0.03, "estoi": 0.01, "si_sdr": 0.3, "dnsmos_ovrl": 0.05}
+
+
+@dataclass(frozen=True)
+class Averaged:
+    """The mean waveform of ``draws`` samples, whose seeds follow each other.
+
+    (x_1 + ... + x_K) / K of independent samples nears the mean of clean speech given the noisy clip. With exact samples
+    the squared error is (1 + 1/K) times that of this mean: a single sample lies 3 dB above it, four lie 1 dB above.
+    """
+
+    sampling: Sampling
+    draws: int = 4
+
+    def __post_init__(self):
+        whole = isinstance(self.draws, int) and not isinstance(self.draws, bool)
+        check(whole and self.draws >= 1, "draws", self.draws, "a whole number of at least 1")
+
+
+def reading_from(values: dict) -> Sampling | Averaged:
+    """A reading from its plain values, as ``dataclasses.asdict`` gives them."""
+    return Averaged(Sampling(**values["sampling"]), values["draws"]) if "draws" in values else Sampling(**values)
 
 
 def readings(model: Model) -> dict[str, Sampling]:
@@ -40,7 +74,7 @@ def readings(model: Model) -> dict[str, Sampling]:
 def evaluate(
     model: Model,
     pairs: Sequence[Pair],
-    settings: dict[str, Sampling] | None = None,
+    settings: Mapping[str, Sampling | Averaged] | None = None,
     metrics: Sequence[str] | None = METRICS,
     seed: int = 0,
     progress: Callable[[str], None] | None = None,
@@ -59,10 +93,13 @@ def evaluate(
         for name, setting in (settings or readings(model)).items():
             if progress:
                 progress(pair.name)
-            run = enhance(replace(model, sampling=setting), pair.noisy, seed=seed)
-            row = {"clip": pair.name, "reading": name, "nfe": run.nfe, "seconds": run.seconds}
-            row |= {"clip_seconds": pair.seconds}
-            rows.append(row | dict(score(pair.clean, pair.noisy, run.audio, metrics=metrics)))
+            averaged = setting if isinstance(setting, Averaged) else Averaged(setting, 1)
+            own = replace(model, sampling=averaged.sampling)
+            runs = [enhance(own, pair.noisy, seed=seed + draw) for draw in range(averaged.draws)]
+            row = {"clip": pair.name, "reading": name, "nfe": sum(run.nfe for run in runs)}
+            row |= {"seconds": sum(run.seconds for run in runs), "clip_seconds": pair.seconds}
+            audio = np.mean([run.audio for run in runs], axis=0)
+            rows.append(row | dict(score(pair.clean, pair.noisy, audio, metrics=metrics)))
     return rows
 
 

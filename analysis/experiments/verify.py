@@ -20,7 +20,16 @@ from analysis.checkpoints import ZOO, Model, Sampling, list_models, load_model, 
 from analysis.datasets import Pair, demo_pairs, load_pairs
 from analysis.errors import check
 from analysis.experiments.cards import card
-from analysis.experiments.evaluate import compare, digest, evaluate, expected_entry, means, readings
+from analysis.experiments.evaluate import (
+    Averaged,
+    compare,
+    digest,
+    evaluate,
+    expected_entry,
+    means,
+    reading_from,
+    readings,
+)
 from analysis.experiments.recommend import validation_pairs
 
 __all__ = ["ablation_readings", "ablation_sets", "publish_ablation", "verify", "verify_model"]
@@ -30,14 +39,16 @@ PAPER = Sampling(sampler="pc", steps=30, start=1.0)
 SHORT = Sampling(sampler="em", steps=15, start=0.5)
 #: Published weights of Shi et al.'s fusion.
 FUSED = replace(PAPER, alpha=0.2, beta=0.1)
+#: Near the mean of clean speech given the noisy clip, by 12 evaluations.
+AVERAGE = Averaged(Sampling(sampler="heun", steps=2, start=1.0), draws=4)
 BUNDLED = 3
 
 
-def ablation_readings(model: Model) -> dict[str, Sampling]:
+def ablation_readings(model: Model) -> dict[str, Sampling | Averaged]:
     """The settings an ablation model is measured at: ``recommended`` first.
 
-    The papers' sampler, a short one and the predictive estimate; for two decoders also the published fusion and the
-    second decoder alone; for a predictive model its estimate, nothing else.
+    The papers' sampler, a short one, the mean of four samples and the predictive estimate; for two decoders also the
+    published fusion and the second decoder alone; for a predictive model its estimate, nothing else.
     """
     recipe = model.settings["training"]["recipe"]
     predictive = replace(PAPER, fusion=1.0)
@@ -45,8 +56,9 @@ def ablation_readings(model: Model) -> dict[str, Sampling]:
         return {"recommended": predictive}
     if model.denoiser.has_predictive:
         decoder = Sampling(sampler="em", steps=1, start=1.0, beta=0.0)
-        return {"recommended": FUSED, "unfused": PAPER, "short": SHORT, "predictive": predictive, "decoder": decoder}
-    return {"recommended": PAPER, "short": SHORT, "predictive": predictive}
+        fused = {"recommended": FUSED, "unfused": PAPER, "short": SHORT, "average": AVERAGE}
+        return fused | {"predictive": predictive, "decoder": decoder}
+    return {"recommended": PAPER, "short": SHORT, "average": AVERAGE, "predictive": predictive}
 
 
 def ablation_sets(data, split: dict | None = None, count: int = 12) -> dict[str, Sequence[Pair]]:
@@ -67,7 +79,7 @@ def publish_ablation(
     source,
     target,
     sets: Mapping[str, Sequence[Pair]],
-    settings: Mapping[str, Sampling] | None = None,
+    settings: Mapping[str, Sampling | Averaged] | None = None,
     about: Mapping | None = None,
     progress: Callable[[str], None] | None = None,
 ) -> Model:
@@ -134,7 +146,7 @@ def verify_model(model: Model, label: str = "demo-3", only: Sequence[str] | None
         return [f"the clips of {label} are not those that were measured"]
     if model.expected.get("weights", model.digest) != model.digest:
         return ["weights.safetensors is not what expected.json was measured with"]
-    stored = {name: Sampling(**values) for name, values in entry.get("settings", {}).items()} or readings(model)
+    stored = {name: reading_from(values) for name, values in entry.get("settings", {}).items()} or readings(model)
     chosen = {name: setting for name, setting in stored.items() if only is None or name in only}
     entry = entry | {"means": {name: entry["means"][name] for name in ("noisy", *chosen)}}
     return compare(entry, means(evaluate(model, pairs, chosen)))

@@ -3,17 +3,29 @@
 import json
 import math
 import weakref
+from dataclasses import asdict, replace
 
 import numpy as np
 import pytest
 
 from analysis.checkpoints import Sampling, load_model, save_model
 from analysis.datasets import LazyPairs, Pair
+from analysis.enhancement import enhance
 from analysis.errors import ArgumentError
 from analysis.experiments.cards import differences
-from analysis.experiments.evaluate import compare, digest, evaluate, expected_entry, means, readings
+from analysis.experiments.evaluate import (
+    Averaged,
+    compare,
+    digest,
+    evaluate,
+    expected_entry,
+    means,
+    reading_from,
+    readings,
+)
 from analysis.experiments.publish import PLAIN, publish
 from analysis.experiments.recommend import BUDGET, CANDIDATES, CLOSE, TIE, confirm, recommend
+from analysis.metrics import si_sdr
 from analysis.recipes import RECIPES
 
 
@@ -94,6 +106,26 @@ def test_evaluation_scores_the_input_and_every_reading(folder):
     noisy = rows[0]
     assert noisy["si_sdr"] == pytest.approx(PAIRS[0].snr_db, abs=0.2) and noisy["si_sdr_status"] == "ok"
     assert set(readings(model)) == {"recommended", "plain", "predictive"}
+
+
+def test_an_averaged_reading_is_the_mean_of_samples_from_successive_seeds(folder):
+    model, setting, clip = load_model(folder), Sampling("em", 2), PAIRS[0]
+    rows = evaluate(model, [clip], {"one": setting, "mean": Averaged(setting, 3)}, metrics=("si_sdr",), seed=5)
+    own = replace(model, sampling=setting)
+    sounds = [enhance(own, clip.noisy, seed=seed).audio for seed in (5, 6, 7)]
+    assert not np.array_equal(sounds[0], sounds[1])
+    one, mean = (row["si_sdr"] for row in rows[1:])
+    assert one == pytest.approx(si_sdr(clip.clean, sounds[0]).value, abs=1e-6)
+    assert mean == pytest.approx(si_sdr(clip.clean, sum(sounds) / 3).value, abs=1e-3) != one
+    assert [row["nfe"] for row in rows] == [0, 2, 6] and all(row["seconds"] > 0 for row in rows[1:])
+    for reading in (setting, Averaged(setting, 3)):
+        assert reading_from(json.loads(json.dumps(asdict(reading)))) == reading
+
+
+@pytest.mark.parametrize("draws", [0, -1, 1.5, True])
+def test_an_average_is_over_a_whole_number_of_samples(draws):
+    with pytest.raises(ArgumentError, match="^draws: got .*at least 1"):
+        Averaged(Sampling(), draws)
 
 
 def test_the_best_pesq_within_the_budget_is_recommended(folder):
@@ -194,6 +226,8 @@ def test_the_shipped_models_carry_evidence():
             # Too little training without these EDM entries; so small a scale that little is removed.
             below = name in ("sgmse", "sgmse-cin", "sgmse-cnoise", "ouve-0.1", "ouve-0.25")
             assert (scores["recommended"]["si_sdr"] > scores["noisy"]["si_sdr"]) != below
+            best = scores["recommended" if name == "predictive" else "average"]
+            assert best["si_sdr"] > scores["noisy"]["si_sdr"]
 
 
 def test_the_flagship_reaches_its_expected_scores_on_bundled_clips():

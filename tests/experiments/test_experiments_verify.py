@@ -14,6 +14,7 @@ from analysis.cli import main
 from analysis.datasets import demo_pairs, load_pairs
 from analysis.errors import ArgumentError
 from analysis.experiments.cards import baseline_of, card, differences, listing, shipped_models
+from analysis.experiments.evaluate import Averaged
 from analysis.experiments.verify import ablation_readings, ablation_sets, publish_ablation, verify, verify_model
 from analysis.metrics import score
 from analysis.networks import CompactConfig, CompactUNet, JointCompactUNet
@@ -22,7 +23,11 @@ from analysis.sde import OUVE
 
 CONFIG = CompactConfig(fold=4, channels=(16,), groups=8, embedding=32, attention=False)
 PROCESS = OUVE(variance_scale=4)
-READINGS = {"recommended": Sampling("em", 1, 0.5), "predictive": Sampling("em", 1, 0.5, fusion=1.0)}
+READINGS = {
+    "recommended": Sampling("em", 1, 0.5),
+    "average": Averaged(Sampling("em", 1, 0.5), draws=2),
+    "predictive": Sampling("em", 1, 0.5, fusion=1.0),
+}
 LIMITS = {"flagship": 14}  # MB; 8 for all others, 160 together
 
 
@@ -75,11 +80,15 @@ def test_what_is_published_is_what_was_measured(zoo):
     from analysis.enhancement import enhance
 
     for name, setting in READINGS.items():
+        if name == "average":
+            continue
         run = enhance(model, pair.noisy, sampler="em", steps=1, start=0.5, fusion=setting.fusion)
         found = score(pair.clean, pair.noisy, run.audio, metrics=("si_sdr",))
         assert entry["means"][name]["si_sdr"] == pytest.approx(found["si_sdr"], abs=1e-3)
         assert entry["means"][name]["nfe"] == run.nfe == 1
         assert entry["settings"][name]["fusion"] == setting.fusion
+    assert entry["settings"]["average"] == {"sampling": asdict(READINGS["recommended"]), "draws": 2}
+    assert entry["means"]["average"]["nfe"] == 2
 
 
 def test_every_field_of_a_reading_counts(tmp_path):
@@ -98,7 +107,7 @@ def test_fresh_scores_hold(zoo):
     assert list(verify(label="demo-1", folder=zoo)) == [("ouve-4", [])]
 
 
-@pytest.mark.parametrize("reading", ["noisy", "recommended", "predictive"])
+@pytest.mark.parametrize("reading", ["noisy", "recommended", "average", "predictive"])
 def test_a_score_outside_its_tolerance_is_listed(changed, reading):
     def worse(value):
         value["sets"]["demo-1"]["means"][reading]["si_sdr"] -= 0.4
@@ -192,8 +201,9 @@ def test_every_ablation_differs_from_its_baseline_in_what_its_name_says():
 
 def test_the_readings_fit_the_model(zoo, tmp_path):
     model = load_model(zoo / "ouve-4")
-    assert [*ablation_readings(model)] == ["recommended", "short", "predictive"]
+    assert [*ablation_readings(model)] == ["recommended", "short", "average", "predictive"]
     assert ablation_readings(model)["recommended"] == Sampling("pc", 30, 1.0)
+    assert ablation_readings(model)["average"] == Averaged(Sampling("heun", 2, 1.0), draws=4)
     joint = ablation_readings(load_model(trained(tmp_path / "joint", "joint", JointCompactUNet)))
     assert (joint["recommended"].alpha, joint["recommended"].beta) == (0.2, 0.1) and joint["unfused"].alpha == 1
     assert [*ablation_readings(load_model(trained(tmp_path / "predictive", "predictive")))] == ["recommended"]
