@@ -32,7 +32,7 @@ from analysis.experiments.evaluate import (
 )
 from analysis.experiments.recommend import validation_pairs
 
-__all__ = ["ablation_readings", "ablation_sets", "publish_ablation", "verify", "verify_model"]
+__all__ = ["AVERAGE", "ablation_readings", "ablation_sets", "publish_ablation", "verify", "verify_model"]
 
 #: Predictor-corrector, 30 steps from t = 1, usual prior, r = 0.5: the setting of the papers' models.
 PAPER = Sampling(sampler="pc", steps=30, start=1.0)

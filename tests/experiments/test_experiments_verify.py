@@ -79,14 +79,12 @@ def test_what_is_published_is_what_was_measured(zoo):
     assert all(entry["means"]["noisy"][name] == pytest.approx(noisy[name]) for name in ("pesq", "estoi", "si_sdr"))
     from analysis.enhancement import enhance
 
-    for name, setting in READINGS.items():
-        if name == "average":
-            continue
-        run = enhance(model, pair.noisy, sampler="em", steps=1, start=0.5, fusion=setting.fusion)
+    for name in ("recommended", "predictive"):
+        run = enhance(model, pair.noisy, sampler="em", steps=1, start=0.5, fusion=READINGS[name].fusion)
         found = score(pair.clean, pair.noisy, run.audio, metrics=("si_sdr",))
         assert entry["means"][name]["si_sdr"] == pytest.approx(found["si_sdr"], abs=1e-3)
         assert entry["means"][name]["nfe"] == run.nfe == 1
-        assert entry["settings"][name]["fusion"] == setting.fusion
+        assert entry["settings"][name]["fusion"] == READINGS[name].fusion
     assert entry["settings"]["average"] == {"sampling": asdict(READINGS["recommended"]), "draws": 2}
     assert entry["means"]["average"]["nfe"] == 2
 
